@@ -1,0 +1,1 @@
+"""Real-time voice for Python: rooms, live streams and agents over one plain WebSocket."""

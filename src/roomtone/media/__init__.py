@@ -1,0 +1,1 @@
+"""Sound as bytes and numbers. Pure: no clock, no I/O, no threads."""
