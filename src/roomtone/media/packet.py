@@ -29,8 +29,8 @@ KIND_AUDIO: Final = 1
 HEADER_BYTES: Final = 12
 CLOCK_RATE_HZ: Final = 48_000
 """Every timestamp counts 48 kHz ticks, whatever the codec's own rate, as Opus over RTP does (RFC 7587)."""
-MAX_PAYLOAD_BYTES: Final = 6_000
-"""More than 60 ms of 48 kHz mono PCM (5,760 bytes); an Opus frame has at most 1,275 (RFC 6716)."""
+MAX_PAYLOAD_BYTES: Final = 11_520
+"""60 ms of 48 kHz stereo PCM; an Opus frame has at most 1,275 bytes (RFC 6716)."""
 MAX_LEVEL: Final = 127
 """RFC 6464: 0 is the loudest level, 127 is digital silence."""
 
