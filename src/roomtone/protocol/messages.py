@@ -202,13 +202,16 @@ class SendMessage(Message, tag="message"):
 
 
 class ReceiveReport(Message, tag="receive_report"):
-    """Both ways: the newest sequence number received of each track (keys are track ids, as text in JSON).
+    """Both ways, every `receive_report_interval_ms` while audio comes in: freshness by acknowledgement.
 
-    Sent every `receive_report_interval_ms` by whoever hears a track; what was sent minus what was acknowledged
-    is what lies in buffers on the way.
+    received: how many audio frames came over this connection so far (not over earlier ones of the session);
+    what was sent minus what was received lies in buffers on the way, and its age is the listener's lag.
+    sequences: the newest sequence number received of each track (keys are track ids, as text in JSON). The
+    server tells a publisher those of its own tracks; a listener may tell them, for the statistics.
     """
 
-    sequences: Annotated[dict[TrackId, Sequence], msgspec.Meta(max_length=256)]
+    received: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    sequences: Annotated[dict[TrackId, Sequence], msgspec.Meta(max_length=256)] = {}
 
 
 class Playout(Message, tag="playout"):
