@@ -8,10 +8,10 @@ trap 'rm -rf "$work"' EXIT
 
 cat > "$work/text.txt" <<'TEXT'
 Hello, and welcome to Roomtone! Every quiet place has a sound of its own.
-Can you hear me clearly? Small packets leave, just in time, and arrive as a voice.
+Small packets leave, just in time, and arrive as a voice.
 Speak softly, laugh loudly, or interrupt me. The room is yours!
 TEXT
-espeak-ng -v en-us+f3 -s 152 -p 46 -g 1 -f "$work/text.txt" -w "$work/speech.wav"
+espeak-ng -v en-us+f3 -s 158 -p 46 -g 1 -f "$work/text.txt" -w "$work/speech.wav"
 
 trimmed="silenceremove=start_periods=1:start_threshold=-60dB,areverse,silenceremove=start_periods=1:start_threshold=-60dB,areverse"
 ffmpeg -v error -i "$work/speech.wav" -af "$trimmed,aresample=24000:filter_size=64" -ac 1 "$work/trimmed.wav"
