@@ -4,19 +4,24 @@ docs/protocol.md explains them; schema/messages.schema.json is generated from th
 ignored, so that a newer peer may add some; an unknown `type` is answered with an `unsupported` error.
 
 Commands (messages that change something) carry a `command_id`, which the client counts up from 1: the server
-applies each once, answers with `command_applied` or an `error` that names it, and tells the last one on resume.
+applies each once, answers with `command_applied` or an `error` that names it, and tells the last one on
+resume.
 Events (messages that tell a change of the room) carry an `event_id`, which the room counts up.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
 SUBPROTOCOL: Final = "roomtone.v1"
 PATH: Final = "/v1/connect"
 MAX_MESSAGE_BYTES: Final = 65_536
+MAX_DATA_BYTES: Final = 16_384
+"""A data message's `data`, as JSON."""
+MAX_DATA_DEPTH: Final = 64
+"""Arrays and objects inside one another in `data`: far below where any JSON library gives up."""
 
 TrackId = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
@@ -34,9 +39,7 @@ Attributes = Annotated[
 Metadata = Annotated[str, msgspec.Meta(max_length=4_096)]
 
 
-class Message(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False
-):
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     """Base of all control messages."""
 
 
@@ -110,7 +113,7 @@ class SpeakerInfo(msgspec.Struct, frozen=True):
 # --- client to server ---------------------------------------------------------------------------------------
 
 
-class SessionStart(Message, tag="session_start"):
+class SessionStart(Message, tag="session_start", frozen=True):
     """The first message, within 5 s. `codecs`: what this client can decode, in order of preference."""
 
     token: Annotated[str, msgspec.Meta(max_length=8_192)] = ""
@@ -126,7 +129,7 @@ class SessionStart(Message, tag="session_start"):
     resume: Resume | None = None
 
 
-class TrackOpen(Message, tag="track_open"):
+class TrackOpen(Message, tag="track_open", frozen=True):
     """Ask for a track. Answered by `track_opened` with the same `command_id`, which gives the track's id."""
 
     command_id: CommandId
@@ -138,12 +141,12 @@ class TrackOpen(Message, tag="track_open"):
     playout_interval_ms: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
 
 
-class TrackClose(Message, tag="track_close"):
+class TrackClose(Message, tag="track_close", frozen=True):
     command_id: CommandId
     track: TrackId
 
 
-class TrackClock(Message, tag="track_clock"):
+class TrackClock(Message, tag="track_clock", frozen=True):
     """As RTCP's sender report (RFC 3550, 6.4.1): at `sender_time_ms` the sample `timestamp` was captured."""
 
     track: TrackId
@@ -151,20 +154,20 @@ class TrackClock(Message, tag="track_clock"):
     sender_time_ms: float
 
 
-class AudioEnd(Message, tag="audio_end"):
+class AudioEnd(Message, tag="audio_end", frozen=True):
     """The talker has finished (push-to-talk released); an agent may answer at once."""
 
     track: TrackId
 
 
-class Interrupt(Message, tag="interrupt"):
+class Interrupt(Message, tag="interrupt", frozen=True):
     """Ask whoever owns `track` (all agents where it is missing) to stop speaking."""
 
     command_id: CommandId
     track: TrackId | None = None
 
 
-class Mute(Message, tag="mute"):
+class Mute(Message, tag="mute", frozen=True):
     """Mute or unmute one's own track, all of one's tracks where `track` is missing."""
 
     command_id: CommandId
@@ -172,7 +175,7 @@ class Mute(Message, tag="mute"):
     track: TrackId | None = None
 
 
-class Subscribe(Message, tag="subscribe"):
+class Subscribe(Message, tag="subscribe", frozen=True):
     """Choose what to hear: everything, the `limit` most active speakers, or the listed tracks."""
 
     command_id: CommandId
@@ -181,7 +184,7 @@ class Subscribe(Message, tag="subscribe"):
     tracks: Annotated[list[TrackId], msgspec.Meta(max_length=256)] = []
 
 
-class SetState(Message, tag="set_state"):
+class SetState(Message, tag="set_state", frozen=True):
     """Change how others see one. A missing field stays as it is; an attribute set to "" is removed."""
 
     command_id: CommandId
@@ -192,7 +195,7 @@ class SetState(Message, tag="set_state"):
     attributes: Attributes | None = None
 
 
-class SendMessage(Message, tag="message"):
+class SendMessage(Message, tag="message", frozen=True):
     """A data message to the room, or to the identities in `to`. `data` is any JSON value up to 16 KiB."""
 
     command_id: CommandId
@@ -201,7 +204,7 @@ class SendMessage(Message, tag="message"):
     to: Annotated[list[ShortText], msgspec.Meta(max_length=256)] | None = None
 
 
-class ReceiveReport(Message, tag="receive_report"):
+class ReceiveReport(Message, tag="receive_report", frozen=True):
     """Both ways, every `receive_report_interval_ms` while audio comes in: freshness by acknowledgement.
 
     received: how many audio frames came over this connection so far (not over earlier ones of the session);
@@ -214,7 +217,7 @@ class ReceiveReport(Message, tag="receive_report"):
     sequences: Annotated[dict[TrackId, Sequence], msgspec.Meta(max_length=256)] = {}
 
 
-class Playout(Message, tag="playout"):
+class Playout(Message, tag="playout", frozen=True):
     """What was heard: the sample `timestamp` of `track` is at the speaker now.
 
     To the server from a listener; from the server to the track's owner alone, then with `participant_id`.
@@ -228,7 +231,7 @@ class Playout(Message, tag="playout"):
     participant_id: str | None = None
 
 
-class Moderate(Message, tag="moderate"):
+class Moderate(Message, tag="moderate", frozen=True):
     """A moderator's command over the participant `identity`. `track` narrows mute and unmute to one track."""
 
     command_id: CommandId
@@ -237,7 +240,7 @@ class Moderate(Message, tag="moderate"):
     track: TrackId | None = None
 
 
-class FlushTrack(Message, tag="track_flush"):
+class FlushTrack(Message, tag="track_flush", frozen=True):
     """Tell every listener to throw away what it holds of one's own track before `from_sequence`."""
 
     command_id: CommandId
@@ -245,7 +248,7 @@ class FlushTrack(Message, tag="track_flush"):
     from_sequence: Sequence
 
 
-class DuckTrack(Message, tag="track_duck"):
+class DuckTrack(Message, tag="track_duck", frozen=True):
     """Ask every listener to play one's own track at `gain_db`, reached in `ramp_ms`."""
 
     command_id: CommandId
@@ -254,13 +257,13 @@ class DuckTrack(Message, tag="track_duck"):
     ramp_ms: Annotated[int, msgspec.Meta(ge=0, le=5_000)] = 50
 
 
-class Ping(Message, tag="ping"):
+class Ping(Message, tag="ping", frozen=True):
     """`sent_at_ms` is the client's own clock and comes back unchanged in `pong`."""
 
     sent_at_ms: float
 
 
-class Leave(Message, tag="leave"):
+class Leave(Message, tag="leave", frozen=True):
     """Give up the seat: no resume. The server closes with 1000."""
 
 
@@ -287,11 +290,21 @@ ClientMessage = (
 # --- server to client ---------------------------------------------------------------------------------------
 
 
-class SessionStarted(Message, tag="session_started"):
+class Error(Message, tag="error", frozen=True):
+    """Something the client asked for was not done. `code` is one of errors.ERROR_CODES."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    command_id: int | None = None
+
+
+class SessionStarted(Message, tag="session_started", frozen=True):
     """The answer to `session_start`.
 
     `resumed`: "new" (a new seat: begin from `room`), "events" (the seat was kept: the missed events follow),
     "snapshot" (the seat was kept, but too much was missed: begin again from `room`; own tracks are in it).
+    `last_command_id`: no command up to it need be sent again; those of them that failed are in `refused`.
     """
 
     participant_id: str
@@ -303,25 +316,28 @@ class SessionStarted(Message, tag="session_started"):
     resumed: Literal["new", "events", "snapshot"] = "new"
     last_command_id: int = 0
     permissions: list[str] = []
+    refused: list[Error] = []
 
 
-class CommandApplied(Message, tag="command_applied"):
+class CommandApplied(Message, tag="command_applied", frozen=True):
+    """The command was carried out, now or, for one sent again, before. `track_open` has its own answer."""
+
     command_id: int
 
 
-class ParticipantJoined(Message, tag="participant_joined"):
+class ParticipantJoined(Message, tag="participant_joined", frozen=True):
     event_id: int
     participant: ParticipantInfo
 
 
-class ParticipantUpdated(Message, tag="participant_updated"):
+class ParticipantUpdated(Message, tag="participant_updated", frozen=True):
     """Name, role, presence, raised hand, metadata or attributes changed; the whole participant is told."""
 
     event_id: int
     participant: ParticipantInfo
 
 
-class ParticipantLeft(Message, tag="participant_left"):
+class ParticipantLeft(Message, tag="participant_left", frozen=True):
     """`reason`: left, replaced, removed, timed_out, room_closed, too_slow."""
 
     event_id: int
@@ -330,7 +346,7 @@ class ParticipantLeft(Message, tag="participant_left"):
     reason: str
 
 
-class TrackOpened(Message, tag="track_opened"):
+class TrackOpened(Message, tag="track_opened", frozen=True):
     """To the owner, `command_id` names the `track_open` that it answers."""
 
     event_id: int
@@ -338,20 +354,20 @@ class TrackOpened(Message, tag="track_opened"):
     command_id: int | None = None
 
 
-class TrackUpdated(Message, tag="track_updated"):
+class TrackUpdated(Message, tag="track_updated", frozen=True):
     """A track was muted or unmuted."""
 
     event_id: int
     track: TrackInfo
 
 
-class TrackClosed(Message, tag="track_closed"):
+class TrackClosed(Message, tag="track_closed", frozen=True):
     event_id: int
     track: TrackId
     participant_id: str
 
 
-class TrackFlushed(Message, tag="track_flushed"):
+class TrackFlushed(Message, tag="track_flushed", frozen=True):
     """Throw away, at once, all audio of `track` that is older than `from_sequence`."""
 
     event_id: int
@@ -359,7 +375,7 @@ class TrackFlushed(Message, tag="track_flushed"):
     from_sequence: Sequence
 
 
-class TrackDucked(Message, tag="track_ducked"):
+class TrackDucked(Message, tag="track_ducked", frozen=True):
     """Play `track` at `gain_db` (0 = as it was), reached linearly in `ramp_ms`. Audio goes on."""
 
     event_id: int
@@ -368,13 +384,13 @@ class TrackDucked(Message, tag="track_ducked"):
     ramp_ms: int
 
 
-class Speakers(Message, tag="speakers"):
+class Speakers(Message, tag="speakers", frozen=True):
     """Who speaks now, loudest first; sent when the set changes. Not kept for resume."""
 
     speakers: list[SpeakerInfo]
 
 
-class RoomMessage(Message, tag="message"):
+class RoomMessage(Message, tag="message", frozen=True):
     """A data message. `sender` is an identity, "" for the HTTP API."""
 
     event_id: int
@@ -384,20 +400,20 @@ class RoomMessage(Message, tag="message"):
     data: Any = None
 
 
-class Interrupted(Message, tag="interrupt"):
+class Interrupted(Message, tag="interrupt", frozen=True):
     """To a track's owner: `participant_id` asks for silence."""
 
     participant_id: str
     track: TrackId | None = None
 
 
-class AudioEnded(Message, tag="audio_end"):
+class AudioEnded(Message, tag="audio_end", frozen=True):
     """The talker of `track` says that they have finished."""
 
     track: TrackId
 
 
-class TrackClockTold(Message, tag="track_clock"):
+class TrackClockTold(Message, tag="track_clock", frozen=True):
     """The sender's clock, passed on to the track's listeners."""
 
     track: TrackId
@@ -405,39 +421,30 @@ class TrackClockTold(Message, tag="track_clock"):
     sender_time_ms: float
 
 
-class SetBitrate(Message, tag="set_bitrate"):
-    """Ask a publisher to encode `track` at `bitrate_bps`, since its listeners cannot keep up (or can again)."""
+class SetBitrate(Message, tag="set_bitrate", frozen=True):
+    """Ask a publisher to encode `track` at `bitrate_bps`: its listeners cannot keep up (or can again)."""
 
     track: TrackId
     bitrate_bps: int
 
 
-class ConnectionQuality(Message, tag="connection_quality"):
+class ConnectionQuality(Message, tag="connection_quality", frozen=True):
     """How well this client's own connection takes what it is sent."""
 
     quality: Quality
     lag_ms: float
 
 
-class Draining(Message, tag="draining"):
-    """The server stops within `deadline_ms`: reconnect to `url`, or to the same address where it is missing."""
+class Draining(Message, tag="draining", frozen=True):
+    """The server stops within `deadline_ms`: reconnect to `url`, or to the same address without one."""
 
     deadline_ms: int
     url: str | None = None
 
 
-class Pong(Message, tag="pong"):
+class Pong(Message, tag="pong", frozen=True):
     sent_at_ms: float
     server_time_ms: float
-
-
-class Error(Message, tag="error"):
-    """Something the client asked for was not done. `code` is one of errors.ERROR_CODES."""
-
-    code: str
-    message: str
-    retryable: bool = False
-    command_id: int | None = None
 
 
 ServerMessage = (
@@ -465,6 +472,9 @@ ServerMessage = (
     | Playout
 )
 
+CLIENT_MESSAGE_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ClientMessage))
+SERVER_MESSAGE_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ServerMessage))
+
 _encoder = msgspec.json.Encoder()
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _server_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
@@ -475,8 +485,13 @@ def encode(message: Message) -> bytes:
     return _encoder.encode(message)
 
 
+def encode_value(value: Any) -> bytes:
+    """Any JSON value, UTF-8."""
+    return _encoder.encode(value)
+
+
 def decode_client_message(data: bytes | str) -> ClientMessage:
-    """Parse what a client sent. Raises msgspec.DecodeError (ValidationError where only the fields are off)."""
+    """Parse what a client sent. Raises msgspec.DecodeError: ValidationError if the fields are off."""
     return _client_decoder.decode(data)
 
 
