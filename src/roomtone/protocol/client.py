@@ -62,18 +62,20 @@ class ClientSession:
     """
 
     __slots__ = (
+        "_claimed",
         "_clock",
         "_dead_timeout",
         "_heard",
+        "_lost_opens",
         "_next_command_id",
         "_next_ping",
         "_outcomes",
-        "_own_tracks",
         "_pending",
         "_ping_interval",
         "_reports",
         "_resend",
         "_state",
+        "_unclaimed",
         "last_event_id",
         "participant_id",
         "resume_token",
@@ -97,7 +99,11 @@ class ClientSession:
         self._pending: dict[int, ClientMessage] = {}
         self._resend: list[ClientMessage] = []
         self._outcomes: list[Outcome] = []
-        self._own_tracks: set[int] = set()
+        # An answer to track_open may be lost with a connection, and the events replayed to a resumed client
+        # name no command. So own tracks that no command claimed are kept, to be matched in order.
+        self._claimed: set[int] = set()
+        self._unclaimed: dict[int, TrackOpened] = {}
+        self._lost_opens: list[int] = []
         self.last_event_id = 0
         self.participant_id: str | None = None
         self.resume_token: str | None = None
@@ -186,11 +192,10 @@ class ClientSession:
         elif isinstance(message, Error):
             self._settle(message.command_id, message)
         elif isinstance(message, TrackOpened):
-            if message.track.participant_id == self.participant_id:
-                self._own_tracks.add(message.track.track)
-            self._settle(message.command_id, message)
+            self._track_opened(message)
         elif isinstance(message, TrackClosed):
-            self._own_tracks.discard(message.track)
+            self._claimed.discard(message.track)
+            self._unclaimed.pop(message.track, None)
             self._reports.forget(message.track)
         elif isinstance(message, Pong):
             self._clock.add(message.sent_at_ms, message.server_time_ms, now * 1_000)
@@ -231,7 +236,9 @@ class ClientSession:
             # void. Commands from before the very first session only waited for it.
             for command_id in self.pending:
                 self._settle(command_id, None)
-            self._own_tracks.clear()
+            self._claimed.clear()
+            self._unclaimed.clear()
+            self._lost_opens.clear()
         self._resend = [
             command for number, command in self._pending.items() if number > started.last_command_id
         ]
@@ -243,18 +250,42 @@ class ClientSession:
         done = [number for number in self._pending if number <= started.last_command_id]
         opens = [number for number in done if isinstance(self._pending[number], TrackOpen)]
         for number in done:
-            if number not in opens:
+            if not isinstance(self._pending[number], TrackOpen):
                 self._settle(number, CommandApplied(command_id=number))
-        if started.resumed == "events":
-            return  # the track_opened events that answer `opens` follow
-        own = [track for track in started.room.tracks if track.participant_id == self.participant_id]
-        unknown = [track for track in own if track.track not in self._own_tracks]
-        for position, number in enumerate(opens):
-            answer = None
-            if position < len(unknown):  # tracks stand in the snapshot in the order in which they were opened
-                answer = TrackOpened(event_id=self.last_event_id, track=unknown[position], command_id=number)
-            self._settle(number, answer)
-        self._own_tracks = {track.track for track in own}
+        if started.resumed == "snapshot":
+            own = [info for info in started.room.tracks if info.participant_id == self.participant_id]
+            self._claimed.intersection_update(info.track for info in own)
+            self._unclaimed = {
+                info.track: TrackOpened(event_id=started.room.last_event_id, track=info)
+                for info in own
+                if info.track not in self._claimed
+            }
+        self._lost_opens = opens
+        while self._lost_opens and self._unclaimed:
+            self._claim(self._unclaimed.pop(next(iter(self._unclaimed))))
+        if started.resumed == "snapshot":  # no events follow: opened and closed again, for one
+            for number in self._lost_opens:
+                self._settle(number, None)
+            self._lost_opens = []
+
+    def _track_opened(self, message: TrackOpened) -> None:
+        track = message.track
+        if track.participant_id != self.participant_id:
+            return
+        if message.command_id is not None:
+            self._unclaimed.pop(track.track, None)
+            self._claimed.add(track.track)
+            self._settle(message.command_id, message)
+        elif self._lost_opens:
+            self._claim(message)
+        elif track.track not in self._claimed:
+            self._unclaimed[track.track] = message
+
+    def _claim(self, message: TrackOpened) -> None:
+        """The track answers the oldest track_open whose own answer was lost: both are in order."""
+        number = self._lost_opens.pop(0)
+        self._claimed.add(message.track.track)
+        self._settle(number, msgspec.structs.replace(message, command_id=number))
 
     # --- life -----------------------------------------------------------------------------------------------
 

@@ -26,12 +26,12 @@ NO_STATUS: Final = 1005
 
 _FINAL: Final = 0x80
 _MASKED: Final = 0x80
-# The first bytes that RFC 6455 allows without extensions: no reserved bit, known opcode, whole control frames.
+# First bytes that RFC 6455 allows without extensions: no reserved bit, known opcodes, whole control frames.
 _LEGAL: Final = frozenset((0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A))
 _UNSENDABLE_CLOSE: Final = frozenset((1004, 1005, 1006, 1015))
 
-# Multiplying a mask by _REPEAT[n] repeats it n times: the fastest way to unmask short payloads (160 bytes: 0.8
-# us; a repeated bytes object 1.0, bytes.translate by stripes 1.3). Longer payloads are rare: no table there.
+# Multiplying a mask by _REPEAT[n] repeats it n times: the fastest way to unmask short payloads (160 bytes:
+# 0.8 us; a repeated bytes object 1.0, bytes.translate by stripes 1.3). Longer payloads are rare: no table.
 _REPEAT_WORDS: Final = 128
 _REPEAT: Final = tuple(int.from_bytes(b"\1\0\0\0" * words, "little") for words in range(_REPEAT_WORDS))
 

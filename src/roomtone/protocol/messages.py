@@ -18,6 +18,9 @@ import msgspec
 SUBPROTOCOL: Final = "roomtone.v1"
 PATH: Final = "/v1/connect"
 MAX_MESSAGE_BYTES: Final = 65_536
+"""From a client to the server."""
+MAX_SERVER_MESSAGE_BYTES: Final = 16 * MAX_MESSAGE_BYTES
+"""From the server to a client: a full room's snapshot is longer than anything else."""
 MAX_DATA_BYTES: Final = 16_384
 """A data message's `data`, as JSON."""
 MAX_DATA_DEPTH: Final = 64
@@ -338,7 +341,7 @@ class ParticipantUpdated(Message, tag="participant_updated", frozen=True):
 
 
 class ParticipantLeft(Message, tag="participant_left", frozen=True):
-    """`reason`: left, replaced, removed, timed_out, room_closed, too_slow."""
+    """`reason`: left, replaced, removed, timed_out, room_closed, too_slow, draining."""
 
     event_id: int
     participant_id: str
