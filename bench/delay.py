@@ -57,7 +57,7 @@ def measure(speakers: int, seconds: float) -> dict[str, Any]:
     result["speakers"] = speakers
     probe, delay = result["idle_timer_ms"], result["delay_ms"]
     console.print(
-        f"  {speakers} speakers: {result['share']:.0%} of a core, {result['frames'] / seconds:,.0f} frames/s, "
+        f"  {speakers} speakers: {result['share']:.0%} of a core, {result['frames'] / seconds:,.0f} frames/s "
         f"delay p50 {delay['p50']:.2f} p99 {delay['p99']:.2f} max {delay['max']:.2f} ms, idle timer "
         f"p99 {probe['p99']:.2f} max {probe['max']:.2f} ms, load {result['load_cpu_s'] / seconds:.0%}",
         highlight=False,
@@ -83,7 +83,7 @@ def main() -> None:
     delay, probe = result["delay_ms"], result["idle_timer_ms"]
     reach_ms = max(FLOOR_MS, probe["p99"] + ABOVE_PROBE_MS)
     row = Row(
-        name=f"added one-way delay, {ROOMS} rooms of {ROOM_SIZE}, {speakers} speakers, {result['share']:.0%} of a core",
+        name=f"added one-way delay, {ROOMS} rooms, {speakers} speakers, {result['share']:.0%} of a core",
         measured=f"p50 {delay['p50']:.2f}, p99 {delay['p99']:.2f}, max {delay['max']:.2f} ms",
         reference=f"idle timer p99 {probe['p99']:.2f}, max {probe['max']:.2f} ms",
         target=f"p99 <= {reach_ms:.1f} ms",

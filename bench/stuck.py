@@ -1,8 +1,8 @@
 """A stuck listener among 200: it stops reading, and nobody else may notice.
 
 Runs with and without it take turns; the others' p99 is compared by medians. In the last run the server's own
-metrics are read ten times a second, to see when it began to drop the stuck listener's audio, when it closed it,
-and what memory did.
+metrics are read ten times a second: when it began to drop the stuck listener's audio, when it closed it, what
+memory did.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def run(stuck: int, seconds: float) -> dict[str, Any]:
     delay = result["delay_ms"]
     console.print(
         f"  {'with   ' if stuck else 'without'} p50 {delay['p50']:.3f} p99 {delay['p99']:.3f} "
-        f"max {delay['max']:.2f} ms, too_slow after {result.get('too_slow_after_s')}, closes {result['closes']}",
+        f"max {delay['max']:.2f} ms, told {result.get('too_slow_after_s')}, closes {result['closes']}",
         highlight=False,
     )
     return result
