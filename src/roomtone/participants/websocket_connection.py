@@ -1,0 +1,297 @@
+"""One WebSocket of a participant: bytes in, messages to the session and the seat; no decisions of its own.
+
+It takes the transport over from the HTTP server right after the handshake, so that an audio frame crosses no
+queue and no task of ours between the socket and the room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import struct
+import termios
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from roomtone.participants.websocket import WebSocketParticipant
+from roomtone.participants.websocket_commands import apply_command
+from roomtone.protocol import messages
+from roomtone.protocol.close_codes import (
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    NORMAL,
+    WEBSOCKET_ERROR,
+    CloseCode,
+)
+from roomtone.protocol.errors import CommandError, ProtocolError
+from roomtone.protocol.frames import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FrameParser,
+    encode_close,
+    encode_frame,
+    parse_close,
+    text_frame,
+)
+from roomtone.protocol.messages import MAX_MESSAGE_BYTES, SessionStart
+from roomtone.protocol.server import ServerSession
+from roomtone.room.errors import RoomError, SeatGone
+
+log = structlog.get_logger(__name__)
+
+CLOSE_TIMEOUT_S: Final = 1.0
+"""How long the peer has to answer a close frame before the socket is cut."""
+UNKNOWN_TRACK_ERROR_INTERVAL_S: Final = 1.0
+"""Frames of a track that has just been closed may still be on their way: one complaint a second is enough."""
+_PING_FRAME: Final = encode_frame(PING, b"")
+
+
+class Door(Protocol):
+    """Who lets connections in: the server."""
+
+    def new_session(self, now: float) -> ServerSession:
+        """The rules for a connection that has not said anything yet."""
+
+    def admit(
+        self, connection: WebSocketConnection, message: SessionStart, session: ServerSession, now: float
+    ) -> WebSocketParticipant:
+        """Check the token, seat the newcomer (or find the seat it comes back to) and begin its session.
+
+        Raises ProtocolError with the close code that says why not.
+        """
+
+    def connection_closed(self, connection: WebSocketConnection, name: str) -> None:
+        """The socket is gone; `name` of a close code, or "vanished"."""
+
+    def count_error(self, code: str) -> None:
+        """A typed error was sent to a peer."""
+
+
+class WebSocketConnection(asyncio.Protocol):
+    """The server's end of one WebSocket, from the 101 response on."""
+
+    __slots__ = (
+        "_clock",
+        "_close_deadline",
+        "_closed_as",
+        "_complained",
+        "_door",
+        "_joined",
+        "_parser",
+        "_session",
+        "_transport",
+        "participant",
+        "peer",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, door: Door, clock: Callable[[], float], peer: str) -> None:
+        """clock: monotonic seconds, the event loop's. peer: the address, for limits and logs."""
+        self.peer = peer
+        self.participant: WebSocketParticipant | None = None
+        self._door = door
+        self._clock = clock
+        self._session = door.new_session(clock())
+        self._parser = FrameParser(masked=True, max_message_bytes=MAX_MESSAGE_BYTES)
+        self._close_deadline: float | None = None
+        self._closed_as: str | None = None
+        self._complained = -UNKNOWN_TRACK_ERROR_INTERVAL_S
+        self._joined = True
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        # Bytes given to a transport cannot be taken back: let it hold nothing, so that pause_writing comes as
+        # soon as the kernel takes no more, and everything later waits in an outbox that can drop.
+        self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        if self._close_deadline is not None and self._parser.error is not None:
+            return
+        now = self._clock()
+        self._session.heard(now)
+        try:
+            for opcode, payload in self._parser.feed(data):
+                if opcode == BINARY:
+                    self._receive_audio(payload, now)
+                elif opcode == TEXT:
+                    self._receive_text(payload, now)
+                else:
+                    self._receive_control(opcode, payload)
+            if self._parser.error is not None:
+                raise self._parser.error
+        except ProtocolError as error:
+            self.close(error.close, str(error))
+        except Exception as error:
+            # The root of everything that a peer's bytes set off: one broken session must not be two.
+            log.exception("session failed", peer=self.peer, error=repr(error))
+            self.close(INTERNAL_ERROR)
+
+    def eof_received(self) -> None:
+        if self.participant is not None:
+            self.participant.pause()
+
+    def pause_writing(self) -> None:
+        if self.participant is not None:
+            self.participant.pause()
+
+    def resume_writing(self) -> None:
+        if self.participant is not None and self._close_deadline is None:
+            self.participant.unpause()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._detach(leave=self._closed_as in ("normal", "left"))
+        if self._joined:
+            self._joined = False
+            self._door.connection_closed(self, self._closed_as or "vanished")
+
+    # --- what others call -----------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Neither closed nor closing."""
+        return self._close_deadline is None and not self._transport.is_closing()
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Say why, and wait a moment for the peer to close too. A second close changes nothing."""
+        if self._close_deadline is not None:
+            return
+        now = self._clock()
+        self._close_deadline = now + CLOSE_TIMEOUT_S
+        self._closed_as = code.name
+        text = f"{code.name}: {reason}" if reason else code.name
+        if not self._transport.is_closing():
+            self._transport.write(encode_close(code.code, text))
+        self._detach(leave=code.reconnect != "resume")
+
+    def abort(self) -> None:
+        """Cut the socket now."""
+        self._transport.abort()
+
+    def unsent_bytes(self) -> int:
+        """What waits in the transport and, where the system tells (Linux's SIOCOUTQ), in the kernel."""
+        waiting = self._transport.get_write_buffer_size()
+        sock = self._transport.get_extra_info("socket")
+        if sock is None:
+            return waiting
+        try:
+            outq = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+        except OSError:
+            return waiting
+        return waiting + int(struct.unpack("i", outq)[0])
+
+    def sweep(self, now: float) -> None:
+        """A few times a second: timeouts, pings and freshness."""
+        if self._close_deadline is not None:
+            if now >= self._close_deadline:
+                self._transport.abort()
+            return
+        try:
+            for _ in self._session.tick(now):
+                if self.participant is not None:
+                    self.participant.send_frame(_PING_FRAME)
+        except ProtocolError as error:
+            self.close(error.close, str(error))
+            return
+        if self.participant is not None:
+            self.participant.sweep(now)
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _receive_audio(self, payload: bytes, now: float) -> None:
+        if self._close_deadline is not None:
+            return
+        participant = self.participant
+        try:
+            packet = self._session.receive_audio(payload, now)
+            assert participant is not None, "an active session has a participant"
+            participant.seat.publish(packet, now)
+        except CommandError as error:
+            self._refuse(error.code, str(error))
+        except RoomError as error:
+            if isinstance(error, SeatGone) or now - self._complained < UNKNOWN_TRACK_ERROR_INTERVAL_S:
+                return
+            self._complained = now
+            if error.code == "bad_audio":
+                self._session.strike(str(error))
+            self._refuse(error.code, str(error), retryable=error.retryable)
+
+    def _receive_text(self, payload: bytes, now: float) -> None:
+        if self._close_deadline is not None:
+            return
+        session = self._session
+        try:
+            message = session.receive_text(payload, now)
+        except CommandError as error:
+            self._refuse(error.code, str(error), command_id=error.command_id)
+            return
+        participant = self.participant
+        if participant is None:
+            assert isinstance(message, SessionStart)
+            self._start(message, now)
+        elif message is None:
+            assert session.last_duplicate is not None
+            participant.send(session.answer_to(session.last_duplicate))
+        elif isinstance(message, messages.Leave):
+            self._closed_as = "left"
+            participant.leave("left", now)
+            self.close(NORMAL)
+        else:
+            refusal = apply_command(participant, message, now)
+            if refusal is not None:
+                self._door.count_error(refusal)
+
+    def _start(self, message: SessionStart, now: float) -> None:
+        participant = self._door.admit(self, message, self._session, now)
+        self._session = participant.session
+
+    def take_seat(self, participant: WebSocketParticipant) -> None:
+        """The door has found the seat: from now on the participant writes here."""
+        self.participant = participant
+        participant.attach(self, self._transport.write)
+
+    def _receive_control(self, opcode: int, payload: bytes) -> None:
+        if opcode == PING:
+            if self._close_deadline is None:
+                frame = encode_frame(PONG, payload)
+                if self.participant is not None:
+                    self.participant.send_frame(frame)
+                else:
+                    self._transport.write(frame)
+        elif opcode == CLOSE:
+            if self._close_deadline is None:
+                code, _ = parse_close(payload)
+                # A page that goes away (1001) leaves as one that says goodbye; other codes may come back.
+                left = code in (NORMAL.code, GOING_AWAY.code)
+                self._closed_as = "normal" if left else "vanished"
+                self._close_deadline = self._clock() + CLOSE_TIMEOUT_S
+                self._transport.write(encode_close(NORMAL.code, ""))
+                self._detach(leave=left)
+            self._transport.close()
+        elif opcode != PONG:
+            raise ProtocolError(f"opcode {opcode} is not known", WEBSOCKET_ERROR)
+
+    def _refuse(self, code: str, text: str, *, command_id: int | None = None, retryable: bool = False) -> None:
+        self._door.count_error(code)
+        error = messages.Error(code=code, message=text, command_id=command_id, retryable=retryable)
+        if command_id is not None:
+            self._session.refused(error)
+        if self.participant is not None:
+            self.participant.send(error)
+        elif self._close_deadline is None:
+            self._transport.write(text_frame(messages.encode(error)))
+
+    def _detach(self, *, leave: bool) -> None:
+        participant, self.participant = self.participant, None
+        if participant is not None:
+            participant.detach(self, self._clock(), leave=leave)
+
+
