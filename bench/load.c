@@ -28,6 +28,7 @@ struct connection {
     size_t held_size;
     struct heard heard[MAX_TRACKS];
     int heard_count;
+    uint64_t received;
     uint16_t track, sequence;
     int close_code;
     int64_t gone_ns;
@@ -108,6 +109,7 @@ static void connect_one(struct connection *c, int index) {
 
 static void on_audio(struct connection *c, const uint8_t *data, size_t size, int64_t arrived_ns) {
     if (size < STAMP_OFFSET + 8) return;
+    c->received++;
     uint16_t track = data[4] << 8 | data[5], sequence = data[6] << 8 | data[7];
     int i = 0;
     while (i < c->heard_count && c->heard[i].track != track) i++;
@@ -235,9 +237,10 @@ static void publish(struct connection *c) {
 }
 
 static void report(struct connection *c) {
-    char text[MAX_TRACKS * 16 + 64];
+    char text[MAX_TRACKS * 16 + 96];
     if (c->state != READY || c->heard_count == 0 || (stuck && c->role == 'k')) return;
-    int size = sprintf(text, "{\"type\":\"receive_report\",\"sequences\":{");
+    int size = sprintf(text, "{\"type\":\"receive_report\",\"received\":%llu,\"sequences\":{",
+                       (unsigned long long)c->received);
     for (int i = 0; i < c->heard_count; i++)
         size += sprintf(text + size, "%s\"%d\":%d", i ? "," : "", c->heard[i].track, c->heard[i].sequence);
     strcpy(text + size, "}}");
