@@ -1,0 +1,112 @@
+"""Which tracks each seat hears: subscriptions, the most active speakers, weak listeners.
+
+Works by differences: a seat knows what it hears, and only tracks whose listeners changed remake their tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from roomtone.room.speakers import ActiveSpeakers
+
+if TYPE_CHECKING:
+    from roomtone.room.seat import Seat
+    from roomtone.room.track import Track
+
+SubscriptionMode = Literal["all", "speakers", "tracks"]
+WEAK_SPEAKERS: Final = 1
+"""How many participants a listener hears that cannot keep up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a seat asked to hear. limit: participants, in mode "speakers". tracks: in mode "tracks"."""
+
+    mode: SubscriptionMode = "all"
+    limit: int = 3
+    tracks: frozenset[int] = frozenset()
+
+
+class Forwarding:
+    """Keeps every track's listeners equal to what the seats want, may and can hear."""
+
+    def __init__(
+        self, seats: Mapping[str, Seat], speakers: ActiveSpeakers, speakers_limit: int | None
+    ) -> None:
+        self._seats = seats
+        self._speakers = speakers
+        self._speakers_limit = speakers_limit
+
+    def refresh(self, seat: Seat) -> None:
+        """The seat's subscription, presence or strength changed."""
+        wanted = self._wanted(seat)
+        heard = seat.heard
+        for track_id in [track_id for track_id in heard if track_id not in wanted]:
+            heard.pop(track_id).remove_listener(seat)
+        for track_id, track in wanted.items():
+            if track_id not in heard:
+                heard[track_id] = track
+                track.add_listener(seat)
+
+    def refresh_limited(self) -> None:
+        """The ranking changed: for those who hear only the first of it."""
+        for seat in self._seats.values():
+            if self._limit(seat) is not None:
+                self.refresh(seat)
+
+    def opened(self, track: Track) -> None:
+        """For everybody; those who hear all only gain this one."""
+        for seat in self._seats.values():
+            if self._limit(seat) is not None:
+                self.refresh(seat)
+            elif seat is not track.seat and seat.active and _may_hear(seat, track):
+                seat.heard[track.id] = track
+                track.add_listener(seat)
+
+    def closed(self, track: Track) -> None:
+        """Nobody hears it any more; who hears a few may now hear another."""
+        for seat in list(track.hearing):
+            del seat.heard[track.id]
+            track.remove_listener(seat)
+        self.refresh_limited()
+
+    def _limit(self, seat: Seat) -> int | None:
+        """How many participants the seat hears, None for all."""
+        subscription = seat.subscription
+        limit: int | None = None
+        if subscription.mode == "speakers":
+            limit = subscription.limit
+        if self._speakers_limit is not None and subscription.mode != "tracks":
+            limit = self._speakers_limit if limit is None else min(limit, self._speakers_limit)
+        if seat.weak:
+            limit = WEAK_SPEAKERS if limit is None else min(limit, WEAK_SPEAKERS)
+        return limit
+
+    def _wanted(self, seat: Seat) -> dict[int, Track]:
+        wanted: dict[int, Track] = {}
+        if not seat.active:
+            return wanted
+        limit = self._limit(seat)
+        owners = 0
+        for participant_id in self._speakers.ranking:
+            owner = self._seats.get(participant_id)
+            if owner is None or owner is seat:
+                continue
+            before = len(wanted)
+            for track in owner.tracks.values():
+                if _may_hear(seat, track):
+                    wanted[track.id] = track
+            if len(wanted) > before:
+                owners += 1
+                if owners == limit:
+                    break
+        return wanted
+
+
+def _may_hear(seat: Seat, track: Track) -> bool:
+    if not seat.grants.subscribe or track.codec_name not in seat.codecs:
+        return False
+    subscription = seat.subscription
+    return subscription.mode != "tracks" or track.id in subscription.tracks
