@@ -106,7 +106,7 @@ class Forwarding:
 
 
 def _may_hear(seat: Seat, track: Track) -> bool:
-    if not seat.grants.subscribe or track.codec_name not in seat.codecs:
+    if not seat.grants.subscribe or track.format.codec not in seat.codecs:
         return False
     subscription = seat.subscription
     return subscription.mode != "tracks" or track.id in subscription.tracks

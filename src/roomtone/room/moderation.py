@@ -78,7 +78,7 @@ def set_muted(seat: Seat, tracks: Iterable[Track], muted: bool, now: float, *, b
     changed = [track for track in tracks if track.set_muted(muted, by_moderator=by_moderator)]
     seat.gate()
     for track in changed:
-        seat.room.tell(TrackUpdated(track=track.view()), now)
+        seat.room.bulletin.tell(TrackUpdated(track=track.view()), now)
 
 
 def track_opened(seat: Seat, track: Track) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from roomtone.room import moderation
+from roomtone.room.bulletin import Bulletin
 from roomtone.room.errors import RoomError, RoomFull
-from roomtone.room.event_log import EventLog
 from roomtone.room.events import (
     LeaveReason,
     MessageSent,
     ParticipantJoined,
     ParticipantLeft,
-    ParticipantUpdated,
     ParticipantView,
     Removed,
     RoomEvent,
@@ -31,8 +30,8 @@ from roomtone.room.seat import ALL_CODECS, Profile, Seat
 from roomtone.room.speakers import ActiveSpeakers
 from roomtone.room.statistics import RoomStatistics
 from roomtone.room.track import Spread, Track
-
-TRACK_IDS: Final = 1 << 16
+from roomtone.room.track_format import TrackFormat
+from roomtone.room.track_table import TrackTable
 
 
 class Room:
@@ -57,17 +56,14 @@ class Room:
         self.closed = False
         self.decisions = moderation.Decisions()
         self._ids = ids
-        self._spread = spread
         self._seats: dict[str, Seat] = {}
         self._by_identity: dict[str, Seat] = {}
         self._suspended: dict[Seat, None] = {}
-        self._tracks: dict[int, Track] = {}
-        self._next_track = 0
-        self._log = EventLog(options.event_log_size)
+        self.bulletin = Bulletin(self._seats, self._by_identity, options.event_log_size)
         self._speakers = ActiveSpeakers()
+        self.track_table = TrackTable(options, self._speakers, spread)
         self._behind_on_speakers: set[Seat] = set()
         self._empty_since: float | None = now
-        self._past = _Counters()
         self.forwarding = Forwarding(self._seats, self._speakers, options.speakers_limit)
 
     # --- coming and going -----------------------------------------------------------------------------------
@@ -106,8 +102,8 @@ class Room:
         self._by_identity[identity] = seat
         self._empty_since = None
         if not grants.hidden:
-            self.tell(ParticipantJoined(participant=seat.view()), now, without=seat)
-        seat.joined_event_id = self._log.last_id
+            self.bulletin.tell(ParticipantJoined(participant=seat.view()), now, without=seat)
+        seat.joined_event_id = self.bulletin.last_event_id
         self.forwarding.refresh(seat)
         return seat
 
@@ -116,13 +112,11 @@ class Room:
         self._forget(seat)
         if tell:
             seat.notify(Removed(reason=reason), now)
-        tracks = list(seat.tracks.values())
-        seat.tracks.clear()
-        for track in tracks:
-            self._end_track(track, now)
+        for track in list(seat.tracks.values()):
+            self.close_track(track, now)
         if not seat.grants.hidden:
             left = ParticipantLeft(participant_id=seat.participant_id, identity=seat.identity, reason=reason)
-            self.tell(left, now)
+            self.bulletin.tell(left, now)
         if not self._seats:
             self._empty_since = now
 
@@ -148,9 +142,7 @@ class Room:
             del self._suspended[seat]
             seat.suspended_until = None
             seat.changed(now, later=seat)
-        # What was told before it joined is not this participant's to hear.
-        since = max(last_event_id, seat.joined_event_id)
-        missed = self._log.since(since, seat.identity, seat.participant_id)
+        missed = self.bulletin.missed(seat, last_event_id)
         if returns:
             self.forwarding.refresh(seat)
             self._behind_on_speakers.add(seat)
@@ -162,13 +154,10 @@ class Room:
         seats = list(self._seats.values())
         for seat in seats:
             self._forget(seat)
+        for track in list(self.track_table):
+            self.track_table.close(track)
         for seat in seats:
             seat.notify(Removed(reason="room_closed"), now)
-            seat.tracks.clear()
-        for track in self._tracks.values():
-            self._past.add(track)
-            self._speakers.remove(track.id)
-        self._tracks.clear()
         self._empty_since = now if self._empty_since is None else self._empty_since
 
     def expired(self, now: float) -> bool:
@@ -177,108 +166,22 @@ class Room:
 
     # --- tracks ---------------------------------------------------------------------------------------------
 
-    def open_track(
-        self,
-        seat: Seat,
-        codec: str,
-        now: float,
-        *,
-        channels: int,
-        frame_ms: float,
-        content: Literal["voice", "music"],
-        name: str,
-        playout_interval_ms: int,
-    ) -> Track:
-        """For seats, which have checked the permission."""
-        if len(seat.tracks) >= self.options.max_tracks_per_participant:
-            limit = self.options.max_tracks_per_participant
-            raise RoomError("limit_reached", f"a participant has at most {limit} tracks")
-        track_id = self._free_track_id()
-        talker = self._speakers.add(track_id, seat.participant_id)
-        try:
-            track = Track(
-                track_id,
-                seat,
-                codec,
-                talker,
-                channels=channels,
-                frame_ms=frame_ms,
-                content=content,
-                name=name,
-                playout_interval_ms=playout_interval_ms,
-                max_bitrate_bps=self.options.max_bitrate_bps,
-                spread=self._spread,
-                spread_above=self.options.spread_above,
-            )
-        except RoomError:
-            self._speakers.remove(track_id)
-            raise
-        self._tracks[track_id] = seat.tracks[track_id] = track
-        self._next_track = (track_id + 1) % TRACK_IDS
+    def open_track(self, seat: Seat, track_format: TrackFormat, now: float) -> Track:
+        """For seats, which have checked the permission. Raises RoomError limit_reached."""
+        track = self.track_table.open(seat, track_format)
         moderation.track_opened(seat, track)
-        self.tell(TrackOpened(track=track.view()), now)
+        self.bulletin.tell(TrackOpened(track=track.view()), now)
         self.forwarding.opened(track)
         return track
 
     def close_track(self, track: Track, now: float) -> None:
         """For seats."""
-        del track.seat.tracks[track.id]
         moderation.track_closed(track.seat, track)
-        self._end_track(track, now)
-
-    def track(self, track_id: int) -> Track:
-        """Raises RoomError unknown_track."""
-        track = self._tracks.get(track_id)
-        if track is None:
-            raise RoomError("unknown_track", f"track {track_id} is not open")
-        return track
-
-    def _end_track(self, track: Track, now: float) -> None:
-        del self._tracks[track.id]
-        self._speakers.remove(track.id)
-        self._past.add(track)
+        self.track_table.close(track)
         self.forwarding.closed(track)
-        self.tell(TrackClosed(track=track.id, participant_id=track.seat.participant_id), now)
+        self.bulletin.tell(TrackClosed(track=track.id, participant_id=track.seat.participant_id), now)
 
-    def _free_track_id(self) -> int:
-        """The next number in turn, so that a late packet does not meet a new track of its old number."""
-        for step in range(TRACK_IDS):
-            track_id = (self._next_track + step) % TRACK_IDS
-            if track_id not in self._tracks:
-                return track_id
-        raise RoomError("limit_reached", f"a room has at most {TRACK_IDS} tracks")
-
-    # --- telling --------------------------------------------------------------------------------------------
-
-    def tell(
-        self,
-        event: RoomEvent,
-        now: float,
-        *,
-        audience: Collection[str] | None = None,
-        without: Seat | None = None,
-        later: Seat | None = None,
-    ) -> None:
-        """For the room's own parts: log `event`, then tell it to all, or to the identities of `audience`.
-
-        without: is never told. later: is not told now, but finds it in the log.
-        """
-        self._log.append(
-            event, audience=audience, without=None if without is None else without.participant_id
-        )
-        seats: Iterable[Seat]
-        if audience is None:
-            seats = self._seats.values()
-        else:
-            seats = [self._by_identity[identity] for identity in audience if identity in self._by_identity]
-        for seat in seats:
-            if seat.suspended_until is None and seat is not without and seat is not later:
-                seat.notify(event, now)
-
-    def tell_participant(self, seat: Seat, now: float, *, later: Seat | None = None) -> None:
-        """For seats: how the participant is seen has changed."""
-        audience = frozenset((seat.identity,)) if seat.grants.hidden else None
-        self.tell(ParticipantUpdated(participant=seat.view()), now, audience=audience, later=later)
+    # --- messages -------------------------------------------------------------------------------------------
 
     def send_from(
         self, seat: Seat | None, topic: str, data: Any, now: float, to: tuple[str, ...] | None
@@ -294,9 +197,9 @@ class Room:
             to=to,
         )
         if to is None:
-            self.tell(event, now, without=seat)
+            self.bulletin.tell(event, now, without=seat)
         else:
-            self.tell(event, now, audience=frozenset(to))
+            self.bulletin.tell(event, now, audience=frozenset(to))
 
     def _is_seen(self, identity: str, by: Seat | None) -> bool:
         seat = self._by_identity.get(identity)
@@ -317,7 +220,8 @@ class Room:
         elif self._behind_on_speakers:
             self._tell_speakers(self._behind_on_speakers, now)
         self._behind_on_speakers.clear()
-        self._judge_bitrates(now)
+        anybody_weak = any(seat.weak for seat in self._seats.values()) if self.track_table else False
+        self.track_table.judge_bitrates(now, anybody_weak=anybody_weak)
         return self._deadline(now)
 
     def _deadline(self, now: float) -> float | None:
@@ -328,20 +232,7 @@ class Room:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _tell_speakers(self, seats: Iterable[Seat], now: float) -> None:
-        event = SpeakersChanged(speakers=self._speakers.speaking())
-        for seat in seats:
-            if seat.active:
-                seat.notify(event, now)
-
-    def _judge_bitrates(self, now: float) -> None:
-        anybody_weak = any(seat.weak for seat in self._seats.values()) if self._tracks else False
-        for track in self._tracks.values():
-            if track.codec_name != "opus" or not (anybody_weak or track.ladder.step):
-                continue
-            weak = sum(seat.weak for seat in track.hearing)
-            bitrate_bps = track.ladder.judge(weak, len(track.hearing), now)
-            if bitrate_bps is not None:
-                track.seat.request_bitrate(track, bitrate_bps, now)
+        self.bulletin.tell_unlogged(SpeakersChanged(speakers=self._speakers.speaking()), seats, now)
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -349,12 +240,12 @@ class Room:
         """The room as `seat` sees it: hidden participants are left out, but for oneself."""
         return RoomView(
             name=self.name,
-            last_event_id=self._log.last_id,
+            last_event_id=self.bulletin.last_event_id,
             metadata=self.options.metadata,
             participants=tuple(
                 other.view() for other in self._seats.values() if other is seat or not other.grants.hidden
             ),
-            tracks=tuple(track.view() for track in self._tracks.values()),
+            tracks=tuple(track.view() for track in self.track_table),
             speakers=tuple(
                 participant_id
                 for participant_id, _ in self._speakers.speaking()
@@ -384,7 +275,7 @@ class Room:
 
     @property
     def tracks(self) -> tuple[TrackView, ...]:
-        return tuple(track.view() for track in self._tracks.values())
+        return tuple(track.view() for track in self.track_table)
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -395,20 +286,17 @@ class Room:
 
     @property
     def last_event_id(self) -> int:
-        return self._log.last_id
+        return self.bulletin.last_event_id
 
     @property
     def statistics(self) -> RoomStatistics:
         """Summed up at the asking: nothing is counted twice on the way of a packet."""
-        counters = self._past.copy()
-        for track in self._tracks.values():
-            counters.add(track)
         return RoomStatistics(
             participants=len(self._seats),
-            tracks=len(self._tracks),
-            packets_in=counters.packets_in,
-            packets_delivered=counters.packets_delivered,
-            packets_dropped=counters.packets_dropped,
+            tracks=len(self.track_table),
+            packets_in=self.track_table.packets_in(),
+            packets_delivered=self.track_table.packets_delivered(),
+            packets_dropped=self.track_table.packets_dropped(),
         )
 
     # --- the server's commands, which no seat gives ---------------------------------------------------------
@@ -432,26 +320,6 @@ class Room:
     def send(self, topic: str, data: Any, now: float, to: Iterable[str] | None = None) -> None:
         """A data message from the server. Raises RoomError unknown_participant if nobody in `to` is here."""
         self.send_from(None, topic, data, now, None if to is None else tuple(to))
-
-
-class _Counters:
-    def __init__(self) -> None:
-        self.packets_in = 0
-        self.packets_delivered = 0
-        self.packets_dropped: dict[str, int] = {}
-
-    def add(self, track: Track) -> None:
-        self.packets_in += track.packets_in
-        self.packets_delivered += track.packets_delivered
-        for reason, count in track.packets_dropped.items():
-            self.packets_dropped[reason] = self.packets_dropped.get(reason, 0) + count
-
-    def copy(self) -> _Counters:
-        other = _Counters()
-        other.packets_in = self.packets_in
-        other.packets_delivered = self.packets_delivered
-        other.packets_dropped = dict(self.packets_dropped)
-        return other
 
 
 def _due(deadline: float | None, now: float) -> bool:

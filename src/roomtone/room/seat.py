@@ -11,7 +11,6 @@ from roomtone.room import moderation
 from roomtone.room.errors import RoomError, SeatGone
 from roomtone.room.events import (
     AudioEnded,
-    BitrateRequested,
     InterruptRequested,
     LeaveReason,
     ParticipantView,
@@ -28,6 +27,7 @@ from roomtone.room.grants import Grants
 from roomtone.room.moderation import Action
 from roomtone.room.participant import Participant
 from roomtone.room.track import Track
+from roomtone.room.track_format import TrackFormat
 
 if TYPE_CHECKING:
     from roomtone.room.room import Room
@@ -123,7 +123,7 @@ class Seat:
         """For the room's own parts: gate the tracks anew and tell how the participant is seen from now on."""
         self._view = None
         self.gate()
-        self.room.tell_participant(self, now, later=later)
+        self.room.bulletin.tell_participant(self, now, later=later)
 
     def gate(self) -> None:
         """For the room's own parts: let each track's packets through, or not, by role, mutes and presence."""
@@ -151,7 +151,7 @@ class Seat:
             raise RoomError("unknown_track", f"track {packet.track} is not yours")
         if packet.codec != track.codec:
             sent = packet.codec.name.lower()
-            raise RoomError("bad_audio", f"track {track.id} carries {track.codec_name}, not {sent}")
+            raise RoomError("bad_audio", f"track {track.id} carries {track.format.codec}, not {sent}")
         track.publish(packet, now)
 
     def open_track(
@@ -174,16 +174,15 @@ class Seat:
             raise RoomError("not_permitted", "the token does not allow to publish")
         if self.role != "speaker":
             raise RoomError("not_permitted", "a listener must be promoted first", retryable=True)
-        return self.room.open_track(
-            self,
-            codec,
-            now,
+        track_format = TrackFormat(
+            codec=codec,
             channels=channels,
             frame_ms=frame_ms,
             content=content,
             name=name,
             playout_interval_ms=playout_interval_ms,
         )
+        return self.room.open_track(self, track_format, now)
 
     def close_track(self, track_id: int, now: float) -> None:
         """Raises RoomError unknown_track for a track that is not this seat's."""
@@ -210,7 +209,7 @@ class Seat:
     def flush(self, track: int, from_sequence: int, now: float) -> None:
         """Have everybody throw away what they hold of an own track before `from_sequence`."""
         self._own(track)
-        self.room.tell(TrackFlushed(track=track, from_sequence=from_sequence), now)
+        self.room.bulletin.tell(TrackFlushed(track=track, from_sequence=from_sequence), now)
 
     def duck(self, track: int, gain_db: float, ramp_ms: int, now: float) -> None:
         """Have everybody play an own track at `gain_db`, -60 to 0, reached in `ramp_ms`, 0 to 5,000."""
@@ -219,18 +218,19 @@ class Seat:
             raise RoomError("invalid", f"gain_db is -60 to 0, not {gain_db}")
         if not 0 <= ramp_ms <= 5_000:
             raise RoomError("invalid", f"ramp_ms is 0 to 5000, not {ramp_ms}")
-        self.room.tell(TrackDucked(track=track, gain_db=gain_db, ramp_ms=ramp_ms), now)
+        self.room.bulletin.tell(TrackDucked(track=track, gain_db=gain_db, ramp_ms=ramp_ms), now)
 
     def audio_end(self, track: int, now: float) -> None:
         """Tell those who hear an own track that the talker has finished. Nothing while it is blocked."""
         own = self._own(track)
         if own.blocked is None:
-            self._tell_listeners(own, AudioEnded(track=track), now)
+            self.room.bulletin.tell_unlogged(AudioEnded(track=track), own.hearing, now)
 
     def clock(self, track: int, timestamp: int, sender_time_ms: float, now: float) -> None:
         """Tell those who hear an own track when, by the sender's clock, `timestamp` was captured."""
+        own = self._own(track)
         event = TrackClockTold(track=track, timestamp=timestamp, sender_time_ms=sender_time_ms)
-        self._tell_listeners(self._own(track), event, now)
+        self.room.bulletin.tell_unlogged(event, own.hearing, now)
 
     # --- how well it arrives --------------------------------------------------------------------------------
 
@@ -268,11 +268,6 @@ class Seat:
         if weak != self.weak:
             self.weak = weak
             self.room.forwarding.refresh(self)
-
-    def request_bitrate(self, track: Track, bitrate_bps: int, now: float) -> None:
-        """For the room's own parts: ask this seat to encode its `track` at another rate."""
-        if self.active:
-            self.notify(BitrateRequested(track=track.id, bitrate_bps=bitrate_bps), now)
 
     # --- words ----------------------------------------------------------------------------------------------
 
@@ -334,12 +329,10 @@ class Seat:
             raise RoomError("not_permitted", "a hidden participant interrupts nobody")
         event = InterruptRequested(participant_id=self.participant_id, track=track)
         if track is not None:
-            asked = [self.room.track(track).seat]
+            asked = [self.room.track_table.get(track).seat]
         else:
             asked = [seat for seat in self.room.seats() if seat.kind == "agent" and seat is not self]
-        for seat in asked:
-            if seat.active:
-                seat.notify(event, now)
+        self.room.bulletin.tell_unlogged(event, asked, now)
 
     # --- coming and going -----------------------------------------------------------------------------------
 
@@ -378,12 +371,7 @@ class Seat:
 
     def _others(self, track_id: int) -> Track:
         self._check()
-        track = self.room.track(track_id)
+        track = self.room.track_table.get(track_id)
         if track.seat is self:
             raise RoomError("invalid", "one's own track is not played here")
         return track
-
-    @staticmethod
-    def _tell_listeners(track: Track, event: RoomEvent, now: float) -> None:
-        for seat in track.hearing:
-            seat.notify(event, now)

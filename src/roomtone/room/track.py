@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from roomtone.media.packet import CLOCK_RATE_HZ, CODEC_NAMES, Packet
 from roomtone.media.sequence import TIMESTAMP_MODULUS, timestamp_difference
 from roomtone.room.bitrate import MUSIC_STEPS_BPS, VOICE_STEPS_BPS, BitrateLadder
-from roomtone.room.errors import RoomError
 from roomtone.room.events import TrackView
+from roomtone.room.options import RoomOptions
 from roomtone.room.speakers import Talker
+from roomtone.room.track_format import TrackFormat
 
 if TYPE_CHECKING:
     from roomtone.room.seat import Seat
@@ -21,21 +22,13 @@ Spread = Callable[[Packet, tuple[Deliver, ...], float], None]
 BURST_S: Final = 1.0
 """How far ahead of its bitrate a track may run: TCP stalls and then delivers at once."""
 
-RAW_BITRATES_BPS: Final[dict[str, int]] = {
-    "pcm_16k": 256_000,
-    "pcm_24k": 384_000,
-    "pcm_48k": 768_000,
-    "pcmu": 64_000,
-    "pcma": 64_000,
-}
-"""Of one channel, of the codecs whose rate is fixed."""
-
 
 class Track:
     """A track of a seat.
 
-    last_sequence and last_timestamp are of the last forwarded packet, wrapping as sent, None before it.
-    listeners: the bound `deliver` of all who hear the track, remade at the first packet after a change.
+    last_sequence is of the last packet that came, forwarded or not; last_timestamp of the last one forwarded;
+    both wrap as sent and are None before the first. listeners: the bound `deliver` of all who hear the track,
+    remade at the first packet after a change.
     """
 
     __slots__ = (
@@ -45,16 +38,14 @@ class Track:
         "_fresh",
         "_gap",
         "_hearing",
+        "_music",
         "_seconds_per_byte",
         "_spread",
         "_spread_above",
         "_stale",
         "_view",
-        "channels",
         "codec",
-        "codec_name",
-        "content",
-        "frame_ms",
+        "format",
         "id",
         "ladder",
         "last_sequence",
@@ -62,11 +53,9 @@ class Track:
         "listeners",
         "muted",
         "muted_by_moderator",
-        "name",
         "packets_delivered",
         "packets_dropped",
         "packets_in",
-        "playout_interval_ms",
         "seat",
         "talker",
     )
@@ -75,28 +64,15 @@ class Track:
         self,
         track_id: int,
         seat: Seat,
-        codec: str,
+        track_format: TrackFormat,
         talker: Talker,
-        *,
-        channels: int = 1,
-        frame_ms: float = 20,
-        content: Literal["voice", "music"] = "voice",
-        name: str = "",
-        playout_interval_ms: int = 0,
-        max_bitrate_bps: int = 512_000,
-        spread: Spread | None = None,
-        spread_above: int = 256,
+        options: RoomOptions,
+        spread: Spread | None,
     ) -> None:
-        check_format(codec, channels, frame_ms, content, max_bitrate_bps)
         self.id = track_id
         self.seat = seat
-        self.codec_name = codec
-        self.codec = CODEC_NAMES[codec]
-        self.channels = channels
-        self.frame_ms = frame_ms
-        self.content = content
-        self.name = name
-        self.playout_interval_ms = playout_interval_ms
+        self.format = track_format
+        self.codec = CODEC_NAMES[track_format.codec]
         self.muted = False
         self.muted_by_moderator = False
         self.last_sequence: int | None = None
@@ -105,7 +81,8 @@ class Track:
         self.packets_delivered = 0
         self.packets_dropped: dict[str, int] = {}
         self.talker = talker
-        self.ladder = BitrateLadder(MUSIC_STEPS_BPS if content == "music" else VOICE_STEPS_BPS)
+        self._music = track_format.content == "music"
+        self.ladder = BitrateLadder(MUSIC_STEPS_BPS if self._music else VOICE_STEPS_BPS)
         self.listeners: tuple[Deliver, ...] = ()
         self._hearing: dict[Seat, Deliver] = {}
         self._fresh: set[Seat] = set()
@@ -114,9 +91,9 @@ class Track:
         self._attention = False
         self._blocked: str | None = None
         self._budget_due = 0.0
-        self._seconds_per_byte = 8 / max_bitrate_bps
+        self._seconds_per_byte = 8 / options.max_bitrate_bps
         self._spread = spread
-        self._spread_above = spread_above
+        self._spread_above = options.spread_above
         self._view: TrackView | None = None
 
     # --- packets --------------------------------------------------------------------------------------------
@@ -124,6 +101,7 @@ class Track:
     def publish(self, packet: Packet, now: float) -> None:
         """Forward one packet of this track, or drop and count it. The codec is the caller's to check."""
         self.packets_in += 1
+        self.last_sequence = packet.sequence
         if self._blocked is not None:
             self._drop(self._blocked)
             return
@@ -142,9 +120,8 @@ class Track:
             for deliver in self.listeners:
                 deliver(packet, now)
         self.packets_delivered += len(self.listeners)
-        self.last_sequence = packet.sequence
         self.last_timestamp = packet.timestamp
-        self.talker.observe(packet.level, packet.voice or self.content == "music", now)
+        self.talker.observe(packet.level, packet.voice or self._music, now)
 
     def _forward_with_care(self, packet: Packet, now: float) -> None:
         """Once after a change, and always in rooms that are delivered in slices."""
@@ -214,6 +191,11 @@ class Track:
         """Why the track's packets are dropped; None when they are not."""
         return self._blocked
 
+    @property
+    def frame_ms(self) -> float:
+        """The sender's usual frame, 2.5 to 60."""
+        return self.format.frame_ms
+
     # --- what was sent, how it is seen ----------------------------------------------------------------------
 
     def clamp_played(self, timestamp: int) -> int | None:
@@ -221,7 +203,7 @@ class Track:
         last = self.last_timestamp
         if last is None:
             return None
-        end = (last + round(self.frame_ms * CLOCK_RATE_HZ / 1000)) % TIMESTAMP_MODULUS
+        end = (last + round(self.format.frame_ms * CLOCK_RATE_HZ / 1000)) % TIMESTAMP_MODULUS
         return end if timestamp_difference(timestamp, end) > 0 else timestamp
 
     def set_muted(self, muted: bool, *, by_moderator: bool) -> bool:
@@ -243,28 +225,13 @@ class Track:
             view = self._view = TrackView(
                 track=self.id,
                 participant_id=self.seat.participant_id,
-                codec=self.codec_name,
-                channels=self.channels,
-                frame_ms=self.frame_ms,
-                content=self.content,
-                name=self.name,
+                codec=self.format.codec,
+                channels=self.format.channels,
+                frame_ms=self.format.frame_ms,
+                content=self.format.content,
+                name=self.format.name,
                 muted=self.muted,
                 muted_by_moderator=self.muted_by_moderator,
-                playout_interval_ms=self.playout_interval_ms,
+                playout_interval_ms=self.format.playout_interval_ms,
             )
         return view
-
-
-def check_format(codec: str, channels: int, frame_ms: float, content: str, max_bitrate_bps: int) -> None:
-    """Raises RoomError for a format that no track may have."""
-    if codec not in CODEC_NAMES:
-        raise RoomError("invalid", f"codec {codec!r} is not known; {', '.join(CODEC_NAMES)} are")
-    if channels not in (1, 2):
-        raise RoomError("invalid", f"a track has 1 or 2 channels, not {channels}")
-    if not 2.5 <= frame_ms <= 60:
-        raise RoomError("invalid", f"frame_ms is 2.5 to 60, not {frame_ms}")
-    if content not in ("voice", "music"):
-        raise RoomError("invalid", f"content is voice or music, not {content!r}")
-    if RAW_BITRATES_BPS.get(codec, 0) * channels > max_bitrate_bps:
-        message = f"{codec} with {channels} channels exceeds the room's {max_bitrate_bps} bit/s a track"
-        raise RoomError("limit_reached", message)
