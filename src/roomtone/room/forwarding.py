@@ -19,6 +19,9 @@ SubscriptionMode = Literal["all", "speakers", "tracks"]
 WEAK_SPEAKERS: Final = 1
 """How many participants a listener hears that cannot keep up."""
 
+EVERYBODY: Final = 1 << 30
+"""The reach of a seat whose limit the ranking did not exhaust."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -50,17 +53,21 @@ class Forwarding:
                 heard[track_id] = track
                 track.add_listener(seat)
 
-    def refresh_limited(self) -> None:
-        """The ranking changed: for those who hear only the first of it."""
+    def reranked(self, before: list[str]) -> None:
+        """The ranking was another one: for those whose part of it changed."""
+        pairs = zip(before, self._speakers.ranking, strict=True)
+        first = next((rank for rank, (old, new) in enumerate(pairs) if old != new), 0)
         for seat in self._seats.values():
-            if self._limit(seat) is not None:
+            if first < seat.reach and self._limit(seat) is not None:
                 self.refresh(seat)
 
     def opened(self, track: Track) -> None:
         """For everybody; those who hear all only gain this one."""
+        rank = self._speakers.ranking.index(track.seat.participant_id)
         for seat in self._seats.values():
             if self._limit(seat) is not None:
-                self.refresh(seat)
+                if rank < seat.reach:
+                    self.refresh(seat)
             elif seat is not track.seat and seat.active and _may_hear(seat, track):
                 seat.heard[track.id] = track
                 track.add_listener(seat)
@@ -70,7 +77,8 @@ class Forwarding:
         for seat in list(track.hearing):
             del seat.heard[track.id]
             track.remove_listener(seat)
-        self.refresh_limited()
+            if self._limit(seat) is not None:
+                self.refresh(seat)
 
     def _limit(self, seat: Seat) -> int | None:
         """How many participants the seat hears, None for all."""
@@ -90,7 +98,8 @@ class Forwarding:
             return wanted
         limit = self._limit(seat)
         owners = 0
-        for participant_id in self._speakers.ranking:
+        seat.reach = EVERYBODY
+        for rank, participant_id in enumerate(self._speakers.ranking):
             owner = self._seats.get(participant_id)
             if owner is None or owner is seat:
                 continue
@@ -101,6 +110,7 @@ class Forwarding:
             if len(wanted) > before:
                 owners += 1
                 if owners == limit:
+                    seat.reach = rank + 1
                     break
         return wanted
 

@@ -59,6 +59,7 @@ class Room:
         self._seats: dict[str, Seat] = {}
         self._by_identity: dict[str, Seat] = {}
         self._suspended: dict[Seat, None] = {}
+        self._weak: set[Seat] = set()
         self.bulletin = Bulletin(self._seats, self._by_identity, options.event_log_size)
         self._speakers = ActiveSpeakers()
         self.track_table = TrackTable(options, self._speakers, spread)
@@ -125,14 +126,24 @@ class Room:
         del self._by_identity[seat.identity]
         self._suspended.pop(seat, None)
         self._behind_on_speakers.discard(seat)
+        self._weak.discard(seat)
         seat.gone = True
+        self.forwarding.refresh(seat)
+
+    def set_weak(self, seat: Seat, weak: bool) -> None:
+        """For seats: give it fewer speakers, or all again."""
+        seat.weak = weak
+        if weak:
+            self._weak.add(seat)
+        else:
+            self._weak.discard(seat)
         self.forwarding.refresh(seat)
 
     def suspend(self, seat: Seat, now: float) -> None:
         """For seats: keep the place of a lost connection for the grace window."""
         seat.suspended_until = now + self.options.reconnect_grace_s
         self._suspended[seat] = None
-        self.forwarding.refresh(seat)
+        self.set_weak(seat, False)
         seat.changed(now)
 
     def resume(self, seat: Seat, last_event_id: int, now: float) -> list[RoomEvent] | None:
@@ -214,14 +225,13 @@ class Room:
         ranking = self._speakers.ranking
         changed = self._speakers.update(now)
         if self._speakers.ranking is not ranking:
-            self.forwarding.refresh_limited()
+            self.forwarding.reranked(ranking)
         if changed:
             self._tell_speakers(self._seats.values(), now)
         elif self._behind_on_speakers:
             self._tell_speakers(self._behind_on_speakers, now)
         self._behind_on_speakers.clear()
-        anybody_weak = any(seat.weak for seat in self._seats.values()) if self.track_table else False
-        self.track_table.judge_bitrates(now, anybody_weak=anybody_weak)
+        self.track_table.judge_bitrates(now, anybody_weak=bool(self._weak))
         return self._deadline(now)
 
     def _deadline(self, now: float) -> float | None:

@@ -22,7 +22,7 @@ from roomtone.room.events import (
     TrackDucked,
     TrackFlushed,
 )
-from roomtone.room.forwarding import Subscription, SubscriptionMode
+from roomtone.room.forwarding import EVERYBODY, Subscription, SubscriptionMode
 from roomtone.room.grants import Grants
 from roomtone.room.moderation import Action
 from roomtone.room.participant import Participant
@@ -51,8 +51,8 @@ class Seat:
     """A participant's place in a room, from `room.join` until it is `gone`.
 
     Every command but `leave` raises SeatGone once it is, and RoomError when the room refuses; nothing has
-    changed then. `tracks` are its own, by track id, `heard` those of others that it hears now. The public
-    attributes are for reading.
+    changed then. `tracks` are its own, by track id, `heard` those of others that it hears now; `reach` is how
+    much of the speakers' ranking decided that. The public attributes are for reading.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Seat:
         self.joined_event_id = 0
         self.tracks: dict[int, Track] = {}
         self.heard: dict[int, Track] = {}
+        self.reach = EVERYBODY
         self.deliver: Callable[[Packet, float], None] = participant.deliver
         self.notify: Callable[[RoomEvent, float], None] = participant.notify
         self._view: ParticipantView | None = None
@@ -266,8 +267,7 @@ class Seat:
         """This listener cannot keep up, or can again: it hears only the most active speaker meanwhile."""
         self._check()
         if weak != self.weak:
-            self.weak = weak
-            self.room.forwarding.refresh(self)
+            self.room.set_weak(self, weak)
 
     # --- words ----------------------------------------------------------------------------------------------
 
@@ -340,7 +340,6 @@ class Seat:
         """The connection is lost: keep the seat for the grace window, without any call to the participant."""
         self._check()
         if self.suspended_until is None:
-            self.weak = False
             self.room.suspend(self, now)
 
     def resume(self, last_event_id: int, now: float) -> list[RoomEvent] | None:
