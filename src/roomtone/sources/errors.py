@@ -18,6 +18,7 @@ SourceFault = Literal[
     "died_midway",
     "bad_pcm",
     "read_failed",
+    "stopped",
 ]
 
 

@@ -177,6 +177,7 @@ class EncodedSource:
             raise RuntimeError("a source is started once")
         loop = self._loop = asyncio.get_running_loop()
         self._opened, self._gone = loop.create_future(), loop.create_future()
+        self._opened.add_done_callback(_seen)
         self._queue.bind(loop)
         if self._pump is not None:
             self._pump.start()
@@ -192,6 +193,8 @@ class EncodedSource:
         """Idempotent; what was not taken is thrown away."""
         self._token.cancel()
         self._queue.clear()
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(SourceError("stopped", f"{self.label} was stopped before it was open"))
         if self._pump is not None:
             await self._pump.stop()
         thread, gone = self._thread, self._gone
@@ -351,12 +354,15 @@ class EncodedSource:
 
     def _settle(self, error: SourceError | None) -> None:
         if self._opened is not None and not self._opened.done():
-            if error is not None and not self._token.cancelled:
-                self._opened.set_exception(error)
-            else:
-                self._opened.cancel()
+            self._opened.set_exception(error or SourceError("stopped", f"{self.label} was stopped"))
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
+
+
+def _seen(future: asyncio.Future[None]) -> None:
+    """Whoever waited may be gone: no complaint that nobody looked at the exception."""
+    if not future.cancelled():
+        future.exception()
 
 
 def open_source(
