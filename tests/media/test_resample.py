@@ -17,6 +17,8 @@ from tests.media.signals import rms, snr_db, tone
 RATES = [(48_000, 16_000), (16_000, 48_000), (24_000, 48_000), (8_000, 48_000), (48_000, 8_000)]
 ODD_RATES = [(44_100, 48_000), (22_050, 48_000), (48_000, 44_100), (11_025, 16_000), (96_000, 48_000)]
 
+any_rate = st.sampled_from((8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000))
+
 
 def in_blocks(resampler: Resampler, pcm: Pcm, block: int) -> list[Pcm]:
     """The stream in blocks of one size."""
@@ -46,8 +48,8 @@ def test_blocks_have_one_size_from_the_first_on(from_hz: int, to_hz: int) -> Non
 
 @settings(deadline=None, max_examples=40)
 @given(
-    rates=st.sampled_from(RATES + ODD_RATES),
-    sizes=st.lists(st.integers(0, 700), min_size=1, max_size=12),
+    rates=st.sampled_from(RATES + ODD_RATES) | st.tuples(any_rate, any_rate),
+    sizes=st.lists(st.integers(0, 30) | st.integers(0, 700), min_size=1, max_size=40),
     channels=st.tuples(st.sampled_from((1, 2)), st.sampled_from((1, 2))),
 )
 def test_the_count_is_exact_for_any_blocks(

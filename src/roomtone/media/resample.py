@@ -6,6 +6,7 @@ that one is for files.
 
 from __future__ import annotations
 
+from math import gcd
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,7 +16,8 @@ from roomtone.media.pcm import Pcm, channels_of, check, silence, with_channels
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
 
-# libswresample holds half of its 32-tap filter back, counted at the lower of the two rates.
+# libswresample holds half of its 32-tap filter back, counted at the lower of the two rates, but at its start
+# the whole of it: so it is started on silence.
 _HELD_SAMPLES: Final = 16
 # Its rounding to whole samples may keep one or two more.
 _SPARE_SAMPLES: Final = 2
@@ -47,7 +49,7 @@ class Resampler:
         self._swr: AudioResampler | None = None
         self._taken = 0
         self._given = 0
-        self._ready = silence(self.lag_samples, self._channels)
+        self._ready = silence(0, self._channels)
 
     def process(self, pcm: Pcm) -> Pcm:
         """The next samples, of any number, to samples at the other rate.
@@ -63,7 +65,7 @@ class Resampler:
             return silence(0, self.channels_out)
         self._taken += len(pcm)
         if self._swr is None:
-            self._swr = self._make()
+            self._swr = self._started()
         self._ready = np.concatenate([self._ready, *map(self._array, self._swr.resample(self._frame(pcm)))])
         due = self._taken * self.to_hz // self.from_hz
         count = due - self._given
@@ -89,14 +91,21 @@ class Resampler:
         """Forget the past: for a new stream."""
         self._taken = 0
         self._given = 0
-        self._ready = silence(self.lag_samples, self._channels)
+        self._ready = silence(0, self._channels)
         self._swr = None
 
-    def _make(self) -> AudioResampler:
+    def _started(self) -> AudioResampler:
+        """A resampler past its start, with what it gives early left in `_ready`."""
         # Imported on first use: it takes 57 ms and 20 MB, which a server that only forwards never needs.
         from av import AudioResampler
 
-        return AudioResampler(format="s16", layout=self._layout, rate=self.to_hz)
+        swr = AudioResampler(format="s16", layout=self._layout, rate=self.to_hz)
+        # As much silence as is whole samples at both rates, and more than is held back.
+        step = self.from_hz // gcd(self.from_hz, self.to_hz)
+        samples = step * (1 + 3 * self.lag_samples * self.from_hz // (self.to_hz * step))
+        early = map(self._array, swr.resample(self._frame(silence(samples, self._channels))))
+        self._ready = np.concatenate(list(early))[samples * self.to_hz // self.from_hz - self.lag_samples :]
+        return swr
 
     def _frame(self, pcm: Pcm) -> AudioFrame:
         from av import AudioFrame
