@@ -1,0 +1,1 @@
+"""The Python SDK: join a room, publish, listen. Public names are re-exported by `roomtone`."""

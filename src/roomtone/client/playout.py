@@ -1,0 +1,118 @@
+"""A remote track's packets to frames of sound: jitter buffer, flush, duck, and what was heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from roomtone.client.gain import GainRamp
+from roomtone.media.codec import make_decoder
+from roomtone.media.delay import JitterSettings
+from roomtone.media.jitter import JitterBuffer
+from roomtone.media.jitter_statistics import JitterStatistics
+from roomtone.media.level import rfc6464_level
+from roomtone.media.packet import CODEC_NAMES, Packet
+from roomtone.media.pcm import Pcm, with_channels
+from roomtone.protocol.messages import TrackInfo
+
+MAX_FRAME_MS: Final = 1_000
+_DRAIN_PULLS_MS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """Decoded sound. pcm: int16, (samples,) or (samples, 2). timestamp: of its first sample, in 48 kHz ticks
+    of the sender's clock, 0..2**32-1; None before anything came."""
+
+    pcm: Pcm
+    sample_rate_hz: int
+    timestamp: int | None
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it lasts."""
+        return len(self.pcm) * 1000 / self.sample_rate_hz
+
+    @property
+    def level(self) -> int:
+        """RFC 6464: 0, the loudest, to 127, silence, in -dBov."""
+        return rfc6464_level(self.pcm)
+
+
+class Playout:
+    """One listener's ear for one track. push() whatever comes, pull() in real time; never waits.
+
+    frame_ms: how much pull() gives, 10 to 1,000 in steps of 10. Raises ValueError for other settings.
+    """
+
+    def __init__(
+        self, info: TrackInfo, settings: JitterSettings, *, sample_rate_hz: int, channels: int, frame_ms: int
+    ) -> None:
+        if frame_ms % 10 or not 10 <= frame_ms <= MAX_FRAME_MS:
+            raise ValueError(f"frame_ms is 10 to {MAX_FRAME_MS} in steps of 10, not {frame_ms}")
+        codec = CODEC_NAMES[info.codec]
+        pull_ms = 10 if frame_ms % 20 else 20
+        self._decoder = make_decoder(codec, info.channels, sample_rate_hz)
+        self._buffer = JitterBuffer(
+            settings,
+            self._decoder,
+            sample_rate_hz=sample_rate_hz,
+            channels=info.channels,
+            content=info.content,
+            pull_ms=pull_ms,
+        )
+        self._codec = codec
+        self._channels = channels
+        self._gain = GainRamp(sample_rate_hz)
+        self._pulls = frame_ms // pull_ms
+        self._drain_left = _DRAIN_PULLS_MS // frame_ms
+        self._started = False
+        self._ended = False
+        self.sample_rate_hz: Final = sample_rate_hz
+        self.frame_ms: Final = frame_ms
+        self.timestamp: int | None = None
+        self.foreign_packets = 0
+
+    def push(self, packet: Packet, now: float) -> None:
+        """One packet of the track; one of another codec than the track's is counted and thrown away."""
+        if packet.codec is not self._codec:
+            self.foreign_packets += 1
+            return
+        self._started = True
+        self._buffer.push(packet, now)
+
+    def pull(self, now: float) -> Frame:
+        """The next frame_ms of sound; silence where there is none."""
+        buffer = self._buffer
+        self.timestamp = buffer.playout_timestamp if self._started else None
+        parts = [buffer.pop(now) for _ in range(self._pulls)]
+        pcm = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self._ended:
+            self._drain_left -= 1
+        return Frame(with_channels(self._gain.apply(pcm), self._channels), self.sample_rate_hz, self.timestamp)
+
+    def flush(self, from_sequence: int, now: float) -> None:
+        """Everything older than `from_sequence` is not to be heard."""
+        self._buffer.flush(from_sequence, now)
+
+    def duck(self, gain_db: float, ramp_ms: float) -> None:
+        """Play at `gain_db`, reached in `ramp_ms`."""
+        self._gain.move(gain_db, ramp_ms)
+
+    def end(self) -> None:
+        """The track was closed: what is buffered is still to be heard."""
+        self._ended = True
+
+    @property
+    def finished(self) -> bool:
+        """Whether the track is closed and everything of it was pulled."""
+        if not self._ended:
+            return False
+        return self._drain_left <= 0 or self._buffer.statistics.buffered_ms <= 0
+
+    @property
+    def statistics(self) -> JitterStatistics:
+        """The jitter buffer's."""
+        return self._buffer.statistics

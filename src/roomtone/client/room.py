@@ -1,0 +1,463 @@
+"""The room as a client sees it: join, publish, listen, talk, leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from weakref import WeakSet
+
+from roomtone.client.errors import CommandLost, ConnectError, NotInRoom
+from roomtone.client.events import EventStream, RoomEvent, State, StateChanged, as_event
+from roomtone.client.feeds import ReaderSource
+from roomtone.client.link import Introduction, Link
+from roomtone.client.local_track import LocalTrack, TrackOptions, consume
+from roomtone.client.mixing import MixStream
+from roomtone.client.remote_track import RemoteTrack
+from roomtone.client.roster import Roster
+from roomtone.client.tracks import Tracks
+from roomtone.client.transport import Connector
+from roomtone.media.delay import WEBSOCKET, JitterSettings
+from roomtone.media.packet import Packet
+from roomtone.protocol import messages
+from roomtone.protocol.messages import ParticipantInfo, ServerMessage, SessionStarted, TrackOpened
+
+if TYPE_CHECKING:
+    from roomtone.sources.spec import SourceSpec
+
+Event = TypeVar("Event")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomStatistics:
+    """rtt_ms and offset_ms (the server's clock minus this one's): None before they are known.
+
+    reconnects: connections after the first. received_frames, stray_frames (of tracks that are not known) and
+    dropped_frames (not sent, since the connection took no more) count audio. buffered_bytes: not sent yet.
+    """
+
+    rtt_ms: float | None
+    offset_ms: float | None
+    reconnects: int
+    received_frames: int
+    stray_frames: int
+    dropped_frames: int
+    buffered_bytes: int
+
+
+class Room:
+    """One session in one room; made by `roomtone.connect`. Enter it once.
+
+    participant_id and permissions are known once joined. All methods belong on the loop it was entered on.
+    """
+
+    def __init__(
+        self,
+        connector: Callable[[], Connector],
+        introduction: Introduction,
+        *,
+        jitter: JitterSettings = WEBSOCKET,
+        reconnect: bool = True,
+    ) -> None:
+        self._connector = connector
+        self._introduction = introduction
+        self._reconnect = reconnect
+        self._link: Link | None = None
+        self._roster = Roster()
+        self._tracks = Tracks(self, self._roster, jitter)
+        self._streams: WeakSet[EventStream] = WeakSet()
+        self._ended = asyncio.Event()
+        self._subscription: dict[str, Any] | None = None
+        self._own_state: dict[str, Any] = {}
+        self.state: State = "connecting"
+        self.error: ConnectError | None = None
+        self.identity = ""
+        self.participant_id = ""
+        self.permissions: tuple[str, ...] = ()
+
+    # --- joining and leaving --------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.join()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.leave()
+
+    async def join(self) -> None:
+        """Connect and take a seat; `async with` does it. Raises ConnectError: BadToken, RoomFull ..."""
+        if self._link is not None:
+            raise RuntimeError("a room is joined once; call roomtone.connect() again")
+        self._link = Link(self._connector(), self._introduction, self, reconnect=self._reconnect)
+        await self._link.start()
+
+    async def leave(self) -> None:
+        """Give the seat up, stop all tracks, close everything. May be called again."""
+        if self._link is None:
+            return
+        for track in self._tracks.live:
+            await track.stop()
+        await self._link.leave()
+
+    async def wait_closed(self) -> None:
+        """Until the session is over. Raises the ConnectError that ended it; returns after a leave."""
+        await self._ended.wait()
+        if self.error is not None:
+            raise self.error
+
+    # --- who is there ---------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self._roster.name
+
+    @property
+    def metadata(self) -> str:
+        """The room's metadata, as its creator set it."""
+        return self._roster.metadata
+
+    @property
+    def participants(self) -> dict[str, ParticipantInfo]:
+        """Everyone in the room by identity, this client included; hidden ones are not told."""
+        return {info.identity: info for info in self._roster.participants.values()}
+
+    @property
+    def tracks(self) -> dict[int, RemoteTrack]:
+        """Everybody else's tracks by track id."""
+        return dict(self._tracks.remote)
+
+    @property
+    def local_tracks(self) -> list[LocalTrack]:
+        """One's own tracks, oldest first."""
+        return self._tracks.live
+
+    @property
+    def speakers(self) -> list[str]:
+        """The identities of who speaks now, loudest first."""
+        return [self._roster.identity(participant_id) for participant_id in self._roster.speakers]
+
+    @property
+    def statistics(self) -> RoomStatistics:
+        """Counts since the room was joined, and the connection now."""
+        link = self._live()
+        rtt_ms = link.session.rtt_ms
+        return RoomStatistics(
+            rtt_ms=rtt_ms,
+            offset_ms=link.session.offset_ms if rtt_ms is not None else None,
+            reconnects=link.reconnects,
+            received_frames=link.received_frames,
+            stray_frames=self._tracks.stray_frames,
+            dropped_frames=link.uplink.dropped_frames,
+            buffered_bytes=link.buffered_bytes,
+        )
+
+    # --- speaking -------------------------------------------------------------------------------------------
+
+    async def publish(
+        self,
+        source: SourceSpec,
+        *,
+        name: str = "",
+        codec: str = "opus",
+        bitrate_bps: int = 32_000,
+        frame_ms: float = 20,
+        content: Literal["voice", "music"] = "voice",
+        channels: int | None = None,
+        sample_rate_hz: int | None = None,
+        loop: bool = False,
+        playout_interval_ms: int = 0,
+    ) -> LocalTrack:
+        """Open a track and play `source` into it, in real time.
+
+        source: a path, an http(s) URL, a list of these, "-" (PCM on standard input), a Microphone, or an
+        iterator or asynchronous iterator of PCM (s16le bytes or int16). sample_rate_hz and channels describe
+        PCM: its own for a Microphone, else 48,000 and 1 by default. channels of a file: as many as it has, at
+        most 2, unless given. Raises SourceError for what cannot be read, CommandRefused, ValueError for a
+        setting out of range.
+        """
+        if sample_rate_hz is None:
+            sample_rate_hz = int(getattr(source, "sample_rate_hz", 48_000))
+        live = isinstance(source, AsyncIterable)
+        if live:
+            channels = channels or getattr(source, "channels", 1)
+        options = TrackOptions(
+            name=name,
+            codec=codec,
+            bitrate_bps=bitrate_bps,
+            frame_ms=frame_ms,
+            content=content,
+            channels=channels or 1,
+            sample_rate_hz=sample_rate_hz,
+            playout_interval_ms=playout_interval_ms,
+        )
+        if live:
+            if loop:
+                raise ValueError("an iterator plays once: it cannot be looped")
+            track = await self._open(options)
+            await track.play(track.make_pcm_source(source))
+            return track
+        return await self._publish_file(source, options, channels, loop)
+
+    async def open_track(
+        self,
+        *,
+        name: str = "",
+        codec: str = "opus",
+        bitrate_bps: int = 32_000,
+        frame_ms: float = 20,
+        content: Literal["voice", "music"] = "voice",
+        channels: int = 1,
+        sample_rate_hz: int = 48_000,
+        playout_interval_ms: int = 0,
+    ) -> LocalTrack:
+        """A track to write() PCM to, for a caller that keeps the time itself. Raises CommandRefused."""
+        return await self._open(
+            TrackOptions(
+                name=name,
+                codec=codec,
+                bitrate_bps=bitrate_bps,
+                frame_ms=frame_ms,
+                content=content,
+                channels=channels,
+                sample_rate_hz=sample_rate_hz,
+                playout_interval_ms=playout_interval_ms,
+            )
+        )
+
+    # --- listening ------------------------------------------------------------------------------------------
+
+    async def next_track(self, timeout: float | None = None) -> RemoteTrack:
+        """The next remote track that this method has not told yet; those that were there at the start count.
+
+        timeout: seconds. Raises TimeoutError, ConnectError where the session ended, NotInRoom after leaving.
+        """
+        async with asyncio.timeout(timeout):
+            while True:
+                track = self._tracks.next_unseen()
+                if track is not None:
+                    return track
+                if self._ended.is_set():
+                    raise self.error or NotInRoom("the room was left")
+                await self._tracks.wait()
+
+    def mix(self, sample_rate_hz: int = 48_000, frame_ms: int = 20, *, channels: int = 1) -> MixStream:
+        """All remote tracks, mixed, in real time, from now on; frame_ms as for RemoteTrack.frames."""
+        return MixStream(self, sample_rate_hz=sample_rate_hz, frame_ms=frame_ms, channels=channels)
+
+    def events(self) -> EventStream:
+        """What happens from now on, as an asynchronous iterator of RoomEvents."""
+        stream = EventStream()
+        if self._ended.is_set():
+            stream.close(self.error)
+        self._streams.add(stream)
+        return stream
+
+    async def wait_for(
+        self,
+        kind: type[Event],
+        where: Callable[[Event], bool] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Event:
+        """The next event of that type for which `where` is true.
+
+        Raises TimeoutError, ConnectError or NotInRoom.
+        """
+        stream = self.events()
+        async with asyncio.timeout(timeout):
+            async for event in stream:
+                if isinstance(event, kind) and (where is None or where(event)):
+                    return event
+        raise NotInRoom("the room was left")
+
+    # --- saying and asking ----------------------------------------------------------------------------------
+
+    async def send(self, data: Any, *, topic: str = "", to: Iterable[str] | None = None) -> None:
+        """A data message to everyone, or to the identities in `to`. data: any JSON value up to 16 KiB.
+
+        This and all commands below return when the server has done it, wait over a reconnect, and raise
+        CommandRefused, CommandLost or NotInRoom.
+        """
+        targets = None if to is None else list(to)
+        await self._live().request(messages.SendMessage, data=data, topic=topic, to=targets)
+
+    async def mute(self, muted: bool = True) -> None:
+        """Mute or unmute all of one's own tracks."""
+        for track in self.local_tracks:
+            await (track.mute() if muted else track.unmute())
+
+    async def subscribe(
+        self,
+        mode: Literal["all", "speakers", "tracks"] = "all",
+        *,
+        limit: int = 3,
+        tracks: Iterable[int] = (),
+    ) -> None:
+        """Hear everything, the `limit` (1..64) most active speakers, or the tracks of these ids."""
+        wish = {"mode": mode, "limit": limit, "tracks": list(tracks)}
+        await self._live().request(messages.Subscribe, **wish)
+        self._subscription = wish
+
+    async def set_state(
+        self,
+        *,
+        name: str | None = None,
+        hand_raised: bool | None = None,
+        away: bool | None = None,
+        metadata: str | None = None,
+        attributes: dict[str, str] | None = None,
+    ) -> None:
+        """Change how others see one; None leaves a field as it is, an attribute set to "" is removed."""
+        wish = {
+            "name": name,
+            "hand_raised": hand_raised,
+            "away": away,
+            "metadata": metadata,
+            "attributes": attributes,
+        }
+        wish = {key: value for key, value in wish.items() if value is not None}
+        await self._live().request(messages.SetState, **wish)
+        merged = {**self._own_state.get("attributes", {}), **(attributes or {})}
+        self._own_state.update(wish)
+        if merged:
+            self._own_state["attributes"] = merged
+
+    async def raise_hand(self, raised: bool = True) -> None:
+        """Ask to speak, on a stage; or take the hand down."""
+        await self.set_state(hand_raised=raised)
+
+    async def interrupt(self, track: int | None = None) -> None:
+        """Ask the owner of `track`, all agents where it is None, to stop speaking."""
+        await self._live().request(messages.Interrupt, track=track)
+
+    async def moderate(
+        self,
+        action: Literal["mute", "unmute", "promote", "demote", "remove"],
+        identity: str,
+        *,
+        track: int | None = None,
+    ) -> None:
+        """A moderator's command over somebody else; `track` narrows mute and unmute to one track."""
+        await self._live().request(messages.Moderate, action=action, identity=identity, track=track)
+
+    def tell(self, message: messages.Message) -> None:
+        """Send a message that is no command, as playout reports are; lost while the connection is."""
+        if self._link is not None:
+            self._link.tell(message)
+
+    @property
+    def end(self) -> tuple[bool, Exception | None]:
+        """Whether the session is over, and the error that ended it."""
+        return self._ended.is_set(), self.error
+
+    # --- what the link tells (LinkListener) -----------------------------------------------------------------
+
+    def on_started(self, message: SessionStarted) -> None:
+        """See LinkListener."""
+        again = self.state != "connecting"
+        self.participant_id = message.participant_id
+        self.identity = message.identity
+        self.permissions = tuple(message.permissions)
+        if message.resumed != "events":
+            self._roster.load(message.room)
+            self._tracks.match(self._live(), new_seat=message.resumed == "new" and again)
+        if message.resumed == "new" and again:
+            self._wish_again()
+        self._change(StateChanged("joined"))
+
+    def on_message(self, message: ServerMessage) -> None:
+        """See LinkListener."""
+        self._roster.apply(message)
+        self._tracks.apply(message, asyncio.get_running_loop().time())
+        event = as_event(message)
+        if event is not None:
+            self._emit(event)
+
+    def on_packet(self, packet: Packet, now: float) -> None:
+        """See LinkListener."""
+        self._tracks.take(packet, now)
+
+    def on_suspended(self, error: ConnectError) -> None:
+        """See LinkListener."""
+        if self.state != "reconnecting":
+            self._change(StateChanged("reconnecting", error))
+
+    def on_ended(self, error: ConnectError | None) -> None:
+        """See LinkListener."""
+        self.error = error
+        self._ended.set()
+        self._tracks.end(error)
+        self._change(StateChanged("closed", error))
+        for stream in self._streams:
+            stream.close(error)
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _live(self) -> Link:
+        if self._link is None:
+            raise NotInRoom("the room is not joined yet: `async with roomtone.connect(...) as room:`")
+        return self._link
+
+    def _change(self, event: StateChanged) -> None:
+        self.state = event.state
+        self._emit(event)
+
+    def _emit(self, event: RoomEvent) -> None:
+        for stream in self._streams:
+            stream.put(event)
+
+    async def _open(self, options: TrackOptions) -> LocalTrack:
+        link = self._live()
+        while True:
+            try:
+                answer = await link.request(messages.TrackOpen, **options.opening())
+                break
+            except CommandLost:  # the seat was lost in between: ask again in the new one
+                continue
+        assert isinstance(answer, TrackOpened)
+        track = LocalTrack(link, answer.track, options)
+        self._tracks.add(track)
+        return track
+
+    async def _publish_file(
+        self, source: SourceSpec, options: TrackOptions, channels: int | None, loop: bool
+    ) -> LocalTrack:
+        # PyAV takes 57 ms to import: only for those who read files.
+        from roomtone.sources.pcm import PcmFormat
+        from roomtone.sources.policy import SourcePolicy
+        from roomtone.sources.reader import EncodedSource, SourceOptions
+
+        reader = EncodedSource(
+            source,
+            SourcePolicy.local(),
+            SourceOptions(
+                codec=options.codec,
+                bitrate_bps=options.bitrate_bps,
+                channels=channels,
+                frame_ms=options.frame_ms,
+                content=options.content,
+                loop=loop,
+                pcm=PcmFormat(options.sample_rate_hz, channels or 1),
+            ),
+        )
+        await reader.start()
+        try:
+            track = await self._open(options.with_channels(reader.channels))
+        except BaseException:
+            await reader.stop()
+            raise
+        await track.play(ReaderSource(reader))
+        return track
+
+    def _wish_again(self) -> None:
+        """A new seat knows nothing of what this client asked for in the old one."""
+        link = self._live()
+        if self._subscription is not None and self._subscription["mode"] != "tracks":
+            consume(link.request(messages.Subscribe, **self._subscription))
+        if self._own_state:
+            consume(link.request(messages.SetState, **self._own_state))
