@@ -1,4 +1,4 @@
-"""How much audio arrived: what a receive_report tells the sender, so that it knows how much lies on the way."""
+"""How much audio arrived: what a receive_report tells the sender, who learns how much lies on the way."""
 
 from __future__ import annotations
 

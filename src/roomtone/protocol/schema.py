@@ -15,6 +15,7 @@ import msgspec
 
 from roomtone.protocol.messages import ClientMessage, ServerMessage
 
+_TRACK_ID: Final = "^(0|[1-9][0-9]{0,4})$"
 DEFAULT_PATH: Final = Path("schema/messages.schema.json")
 
 
@@ -30,6 +31,8 @@ def message_schema() -> dict[str, Any]:
     for definition in definitions.values():
         if "description" in definition:
             definition["description"] = inspect.cleandoc(definition["description"])
+    # JSON's keys are text; what the text must be, msgspec does not tell.
+    definitions["ReceiveReport"]["properties"]["sequences"]["propertyNames"] = {"pattern": _TRACK_ID}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Roomtone protocol v1: control messages",
