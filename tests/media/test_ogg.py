@@ -275,6 +275,19 @@ def test_a_lost_page_is_a_hole_and_positions_go_on() -> None:
     assert [packet.position for packet in read(cut)[1]] == [packet.position for packet in packets]
 
 
+def test_pages_behind_a_false_start_are_found_in_the_end() -> None:
+    """A page header that promises 64 KB holds back what follows it, until `finish` says that no more comes."""
+    data = written(PACKETS)
+    last = data.rindex(b"OggS")
+    false = ogg_page.page_bytes(ogg_page.Page(0, 0, 77, 9, b"\xff" * 255, b""))
+    reader, packets = read(data[:last] + false + data[last:])
+    assert [packet.payload for packet in packets] == PACKETS[:100]
+    packets += reader.finish()
+    assert [packet.payload for packet in packets] == PACKETS
+    assert reader.skipped_bytes == len(false)
+    assert reader.finish() == []
+
+
 def test_packets_may_cross_pages() -> None:
     """A packet that begins on one page and ends on another is put together; without its middle it is lost."""
     big = b"\x08" + bytes(range(250)) * 4

@@ -78,6 +78,20 @@ class OggOpusReader:
         del self._buffer[:at]
         return packets
 
+    def finish(self) -> list[OggPacket]:
+        """The packets of whole pages that were held back behind what looked like the start of a longer one.
+
+        Call it after the last bytes; only a damaged stream has such. The reader is then ready for another stream's bytes.
+        """
+        packets: list[OggPacket] = []
+        while len(self._buffer) > PAGE_HEADER_BYTES:
+            del self._buffer[0]
+            self.skipped_bytes += 1
+            packets += self.feed(b"")
+        self.skipped_bytes += len(self._buffer)
+        self._buffer.clear()
+        return packets
+
     def _take_page(self, page: Page) -> list[OggPacket]:
         if page.flags & FLAG_FIRST:
             self._begin(page)
