@@ -1,4 +1,4 @@
-"""The HTTP API's routes."""
+"""The HTTP API: every route of it, on one application."""
 
 from __future__ import annotations
 
@@ -6,14 +6,45 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from roomtone.server.api_access import Access
+from roomtone.server.api_health import HealthRoutes
+from roomtone.server.api_participants import ParticipantRoutes
+from roomtone.server.api_rooms import RoomRoutes
+from roomtone.server.api_route import Route
+from roomtone.server.api_streams import StreamRoutes
+from roomtone.server.cors import finish_headers, preflight_middleware
+from roomtone.server.metrics import Metrics
+
 if TYPE_CHECKING:
     from roomtone.server.app import Server
 
 
 def add_api_routes(app: web.Application, server: Server) -> None:
-    """Put every route of the HTTP API on `app`."""
+    """Put the routes on `app`, and the metrics' sampler into its life. Called on the server's loop."""
+    access = Access(server.keyring)
+    metrics = Metrics(server)
+    health = HealthRoutes(server, access, metrics)
+    routes: list[Route] = [
+        *RoomRoutes(server, access).routes(),
+        *ParticipantRoutes(server, access).routes(),
+        *StreamRoutes(server, access).routes(),
+        *health.routes(),
+    ]
+    health.describe(routes)
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, route.handler)
+    # Public: it says nothing that the documentation does not.
+    app.router.add_get("/v1/openapi.json", health.openapi)
+    app.middlewares.append(preflight_middleware)
+    app.on_response_prepare.append(finish_headers)
 
-    async def healthz(request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+    async def start(_: web.Application) -> None:
+        metrics.start()
 
-    app.router.add_get("/healthz", healthz)
+    async def stop(_: web.Application) -> None:
+        metrics.stop()
+
+    app.on_startup.append(start)
+    app.on_cleanup.append(stop)
