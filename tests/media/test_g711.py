@@ -62,15 +62,11 @@ def test_known_values() -> None:
     samples = np.array([0, 32_767, -32_768, 4, -4, 12], np.int16)
     assert g711.encode_ulaw(samples) == bytes((0xFF, 0x80, 0x00, 0xFE, 0x7E, 0xFD))
     assert g711.decode_ulaw(b"\x00\x80\xff\x7f\xfe").tolist() == [-32_124, 32_124, 0, 0, 8]
-    assert g711.encode_alaw(np.array([0, 32_767, -32_768, -1, 16], np.int16)) == bytes(
-        (0xD5, 0xAA, 0x2A, 0x55, 0xD4)
-    )
+    assert g711.encode_alaw(np.array([0, 32_767, -32_768, -1, 16], np.int16)) == bytes((0xD5, 0xAA, 0x2A, 0x55, 0xD4))
     assert g711.decode_alaw(b"\xd5\x55\x2a\xaa").tolist() == [8, -8, -32_256, 32_256]
 
 
-@pytest.mark.parametrize(
-    ("name", "decode"), [("pcm_mulaw", g711.decode_ulaw), ("pcm_alaw", g711.decode_alaw)]
-)
+@pytest.mark.parametrize(("name", "decode"), [("pcm_mulaw", g711.decode_ulaw), ("pcm_alaw", g711.decode_alaw)])
 def test_another_decoder_hears_the_same(name: str, decode: object) -> None:
     """libavcodec's decoders give the same sample for every code."""
     context = av.CodecContext.create(name, "r")

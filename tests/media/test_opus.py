@@ -283,9 +283,7 @@ def test_two_codecs_run_in_two_threads() -> None:
     pcm = voice(48_000, 600)
     alone = encode_all(OpusEncoder(), pcm, 960)
     found: list[list[bytes]] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(encode_all(OpusEncoder(), pcm, 960))) for _ in "ab"
-    ]
+    threads = [threading.Thread(target=lambda: found.append(encode_all(OpusEncoder(), pcm, 960))) for _ in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -16,9 +16,7 @@ def judge(payload: bytes) -> tuple[int, list[int]]:
     """libopus's own reading: the frame count, or a negative error, and the frames' sizes."""
     ffi, lib, _, _ = libopus.load()
     sizes = ffi.new("int16_t[48]")
-    count = lib.opus_packet_parse(
-        payload, len(payload), ffi.NULL, ffi.new("unsigned char *[48]"), sizes, ffi.NULL
-    )
+    count = lib.opus_packet_parse(payload, len(payload), ffi.NULL, ffi.new("unsigned char *[48]"), sizes, ffi.NULL)
     return count, list(sizes[0 : max(count, 0)])
 
 
@@ -98,8 +96,7 @@ def test_malformed_packets_are_refused(payload: bytes) -> None:
 
 @settings(max_examples=500)
 @given(
-    payload=st.binary(max_size=60)
-    | st.builds(lambda h, n: h + bytes(n), st.binary(max_size=6), st.integers(0, 1400))
+    payload=st.binary(max_size=60) | st.builds(lambda h, n: h + bytes(n), st.binary(max_size=6), st.integers(0, 1400))
 )
 @example(payload=b"\x03\x41\xff\xfe" + bytes(600))
 @example(payload=b"\x07\x82\xfc\x01" + bytes(300))

@@ -197,9 +197,7 @@ steps = st.lists(
 
 
 @given(steps=steps, lead_ms=st.sampled_from((0, 20, 60, 200)))
-def test_whatever_happens_order_holds_and_the_lead_is_kept(
-    steps: list[tuple[str, int]], lead_ms: int
-) -> None:
+def test_whatever_happens_order_holds_and_the_lead_is_kept(steps: list[tuple[str, int]], lead_ms: int) -> None:
     """Items leave in order, once; in a talkspurt never more than lead plus one item ahead of the clock."""
     pacer: Pacer[int] = Pacer(lead_ms=lead_ms, max_ms=1_000)
     now = START

@@ -52,9 +52,7 @@ def test_blocks_have_one_size_from_the_first_on(from_hz: int, to_hz: int) -> Non
     sizes=st.lists(st.integers(0, 30) | st.integers(0, 700), min_size=1, max_size=40),
     channels=st.tuples(st.sampled_from((1, 2)), st.sampled_from((1, 2))),
 )
-def test_the_count_is_exact_for_any_blocks(
-    rates: tuple[int, int], sizes: list[int], channels: tuple[int, int]
-) -> None:
+def test_the_count_is_exact_for_any_blocks(rates: tuple[int, int], sizes: list[int], channels: tuple[int, int]) -> None:
     """After n samples in, n * to // from have come out, whatever the blocks were."""
     resampler = Resampler(*rates, *channels)
     taken = given_out = 0

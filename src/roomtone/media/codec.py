@@ -252,8 +252,7 @@ class _ResampledDecoder:
         scaled, rest = divmod(samples * self._native.sample_rate_hz, self.sample_rate_hz)
         if rest:
             raise ValueError(
-                f"{samples} samples at {self.sample_rate_hz} Hz are not whole ones at "
-                f"{self._native.sample_rate_hz} Hz"
+                f"{samples} samples at {self.sample_rate_hz} Hz are not whole ones at {self._native.sample_rate_hz} Hz"
             )
         return scaled
 
@@ -279,8 +278,7 @@ class _ResampledEncoder:
         samples = len(frame)
         if not samples or samples * self._native.sample_rate_hz % self.sample_rate_hz:
             raise ValueError(
-                f"{samples} samples at {self.sample_rate_hz} Hz are not whole ones at "
-                f"{self._native.sample_rate_hz} Hz"
+                f"{samples} samples at {self.sample_rate_hz} Hz are not whole ones at {self._native.sample_rate_hz} Hz"
             )
         return self._native.encode(np.ascontiguousarray(self._resampler.process(frame)))
 

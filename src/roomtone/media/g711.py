@@ -36,9 +36,7 @@ def _ulaw_bounds() -> tuple[list[int], list[int]]:
     # The first segment starts half an interval below zero, so that zero is itself an output value.
     lows = _decision_values(-1, 2, 8, doubled_first=False)
     highs = [*lows[1:], 8_159]
-    return [max(low, 0) * 4 for low in lows], [
-        (low + high) * 2 for low, high in zip(lows, highs, strict=True)
-    ]
+    return [max(low, 0) * 4 for low in lows], [(low + high) * 2 for low, high in zip(lows, highs, strict=True)]
 
 
 def _alaw_bounds() -> tuple[list[int], list[int]]:
@@ -47,9 +45,7 @@ def _alaw_bounds() -> tuple[list[int], list[int]]:
     return [low * 8 for low in lows], [(low + high) * 4 for low, high in zip(lows, highs, strict=True)]
 
 
-def _tables(
-    bounds: tuple[list[int], list[int]], invert: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
+def _tables(bounds: tuple[list[int], list[int]], invert: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]:
     """int16 (as an unsigned index) to code, and code to int16. invert: the bits that travel flipped."""
     lows, outputs = bounds
     samples = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int32)

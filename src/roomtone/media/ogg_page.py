@@ -106,9 +106,7 @@ class OpusHead(NamedTuple):
             raise ValueError("this is no OpusHead packet")
         _, version, channels, pre_skip, rate_hz, gain, family = _HEAD.unpack_from(packet)
         if version >> 4 or family or channels not in (1, 2):
-            raise ValueError(
-                f"OpusHead version {version}, {channels} channels, family {family} is not supported"
-            )
+            raise ValueError(f"OpusHead version {version}, {channels} channels, family {family} is not supported")
         return cls(channels, pre_skip, rate_hz, gain)
 
 

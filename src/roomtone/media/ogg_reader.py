@@ -81,7 +81,7 @@ class OggOpusReader:
     def finish(self) -> list[OggPacket]:
         """The packets of whole pages that were held back behind what looked like the start of a longer one.
 
-        Call it after the last bytes; only a damaged stream has such. The reader is then ready for another stream's bytes.
+        Call it after the last bytes; only a damaged stream has such.
         """
         packets: list[OggPacket] = []
         while len(self._buffer) > PAGE_HEADER_BYTES:

@@ -276,7 +276,6 @@ class OpusDecoder:
     def _check_samples(self, samples: int) -> int:
         if not 0 < samples <= self._max_samples or samples * 400 % self.sample_rate_hz:
             raise ValueError(
-                f"{samples} samples at {self.sample_rate_hz} Hz are not whole steps of 2.5 ms "
-                f"up to {MAX_DECODED_MS} ms"
+                f"{samples} samples at {self.sample_rate_hz} Hz are not whole steps of 2.5 ms up to {MAX_DECODED_MS} ms"
             )
         return samples

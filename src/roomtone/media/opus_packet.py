@@ -73,9 +73,7 @@ def _parse_many(payload: bytes, frame_ticks: int) -> tuple[tuple[int, int], ...]
     flags = payload[1]
     count = flags & 0x3F
     if not count or count * frame_ticks > MAX_DURATION_TICKS:
-        raise ValueError(
-            f"{count} frames of {frame_ticks} ticks are not within 1..{MAX_DURATION_TICKS} ticks"
-        )
+        raise ValueError(f"{count} frames of {frame_ticks} ticks are not within 1..{MAX_DURATION_TICKS} ticks")
     at = 2
     end = len(payload)
     if flags & 0x40:

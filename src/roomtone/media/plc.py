@@ -85,9 +85,7 @@ class Concealer:
         # Roughly first, at 8 kHz, then exactly around what was found: 48 kHz would cost 1 ms.
         rough = range(self._shortest, self._longest + 1, self._stride)
         found = self._best_lag(mono, rough, self._stride)
-        around = range(
-            max(self._shortest, found - self._stride), min(self._longest, found + self._stride) + 1
-        )
+        around = range(max(self._shortest, found - self._stride), min(self._longest, found + self._stride) + 1)
         lag = self._best_lag(mono, around, 1)
         period = history[-lag:].copy()
         blend = max(1, lag // 4)

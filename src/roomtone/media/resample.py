@@ -70,9 +70,7 @@ class Resampler:
         due = self._taken * self.to_hz // self.from_hz
         count = due - self._given
         if len(self._ready) < count:
-            raise AssertionError(
-                f"the resampler held back {count - len(self._ready)} samples more than it says"
-            )
+            raise AssertionError(f"the resampler held back {count - len(self._ready)} samples more than it says")
         self._given = due
         out, self._ready = self._ready[:count], self._ready[count:]
         return with_channels(out, self.channels_out)
@@ -110,9 +108,7 @@ class Resampler:
     def _frame(self, pcm: Pcm) -> AudioFrame:
         from av import AudioFrame
 
-        frame = AudioFrame.from_ndarray(
-            np.ascontiguousarray(pcm).reshape(1, -1), format="s16", layout=self._layout
-        )
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(pcm).reshape(1, -1), format="s16", layout=self._layout)
         frame.sample_rate = self.from_hz
         return frame
 
