@@ -76,9 +76,7 @@ def test_error_codes() -> None:
 def test_codecs() -> None:
     """The table is CODEC_NAMES."""
     rows = table("| codec | name | payload |")
-    assert [(row[0], row[1]) for row in rows] == [
-        (str(int(codec)), name) for name, codec in CODEC_NAMES.items()
-    ]
+    assert [(row[0], row[1]) for row in rows] == [(str(int(codec)), name) for name, codec in CODEC_NAMES.items()]
 
 
 @pytest.mark.parametrize("transitions", [SERVER_TRANSITIONS, CLIENT_TRANSITIONS])
@@ -107,9 +105,7 @@ def test_limits() -> None:
         "audio payload": f"{MAX_PAYLOAD_BYTES:,} bytes",
         "control messages": "100 a second, 200 at once",
         "bad audio frames": "20 within 10 s",
-        "`data` of a message, as JSON": (
-            f"{messages.MAX_DATA_BYTES:,} bytes, {messages.MAX_DATA_DEPTH} levels deep"
-        ),
+        "`data` of a message, as JSON": (f"{messages.MAX_DATA_BYTES:,} bytes, {messages.MAX_DATA_DEPTH} levels deep"),
         "unanswered commands": f"{MAX_PENDING_COMMANDS}",
         "tracks in one `receive_report` or `subscribe`": f"{MAX_REPORTED_TRACKS}",
         "names, topics, identities": "256 characters",
@@ -127,9 +123,7 @@ def test_every_message_is_described(part: str, union: Any, name: str) -> None:
     assert set(described) == set(kinds)
     for tag, kind in kinds.items():
         text = described[tag].split("\n\nA *")[0]
-        rows = {
-            row[0]: row[2] for row in re.findall(r"^\| `(\w+)` \| ([^|]*) \| `?([^|]*?)`? \|", text, re.M)
-        }
+        rows = {row[0]: row[2] for row in re.findall(r"^\| `(\w+)` \| ([^|]*) \| `?([^|]*?)`? \|", text, re.M)}
         fields = msgspec.structs.fields(kind)
         assert set(rows) == {field.encode_name for field in fields}, tag
         for field in fields:

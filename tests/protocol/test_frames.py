@@ -125,9 +125,7 @@ def test_masking_is_its_own_inverse(payload: bytes, mask: bytes) -> None:
     st.booleans(),
     st.data(),
 )
-def test_what_is_encoded_is_parsed(
-    messages: list[tuple[int, bytes]], masked: bool, data: st.DataObject
-) -> None:
+def test_what_is_encoded_is_parsed(messages: list[tuple[int, bytes]], masked: bool, data: st.DataObject) -> None:
     """Frames come out as they went in, whatever pieces the stream arrives in."""
     stream = b"".join(encode_frame(opcode, body, MASK if masked else None) for opcode, body in messages)
     subject = parser(masked=masked)

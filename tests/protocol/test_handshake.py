@@ -43,9 +43,7 @@ def test_upgrade() -> None:
 
 def test_subprotocol_is_chosen_from_several() -> None:
     """Others may be offered beside it; none at all is taken too, and then none is told."""
-    assert (
-        check_upgrade("GET", request(Sec_WebSocket_Protocol="chat, roomtone.v1")).subprotocol == "roomtone.v1"
-    )
+    assert check_upgrade("GET", request(Sec_WebSocket_Protocol="chat, roomtone.v1")).subprotocol == "roomtone.v1"
     bare = check_upgrade("GET", request(Sec_WebSocket_Protocol=None))
     assert bare.subprotocol is None
     assert b"Protocol:" not in bare.response
