@@ -38,9 +38,7 @@ class Bulletin:
 
         without: is never told. later: is not told now, but finds it in the log.
         """
-        self._log.append(
-            event, audience=audience, without=None if without is None else without.participant_id
-        )
+        self._log.append(event, audience=audience, without=None if without is None else without.participant_id)
         seats: Iterable[Seat]
         if audience is None:
             seats = self._seats.values()

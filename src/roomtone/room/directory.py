@@ -65,9 +65,14 @@ class Directory:
         A join, a lost connection or a new track moves the deadline forward without a word: call at the latest
         every speakers.INTERVAL_S while rooms are open. A room at rest costs a microsecond.
         """
-        deadlines = [room.tick(now) for room in tuple(self._rooms.values())]
-        self._expire(now)
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        earliest: float | None = None
+        for room in tuple(self._rooms.values()):
+            deadline = room.tick(now)
+            if room.expired(now):
+                self.delete(room.name, now)
+            elif deadline is not None and (earliest is None or deadline < earliest):
+                earliest = deadline
+        return earliest
 
     def _expire(self, now: float) -> None:
         for name in [name for name, room in self._rooms.items() if room.expired(now)]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Refusal = Literal[
-    "not_permitted", "unknown_track", "unknown_participant", "invalid", "limit_reached", "bad_audio"
-]
+Refusal = Literal["not_permitted", "unknown_track", "unknown_participant", "invalid", "limit_reached", "bad_audio"]
 
 
 class RoomError(Exception):

@@ -27,9 +27,7 @@ class EventLog:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def append(
-        self, event: RoomEvent, *, audience: Collection[str] | None = None, without: str | None = None
-    ) -> None:
+    def append(self, event: RoomEvent, *, audience: Collection[str] | None = None, without: str | None = None) -> None:
         """Number `event` and keep it.
 
         audience: the identities that may see it, None for all. without: a participant id that may not.

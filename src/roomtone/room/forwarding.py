@@ -35,9 +35,7 @@ class Subscription:
 class Forwarding:
     """Keeps every track's listeners equal to what the seats want, may and can hear."""
 
-    def __init__(
-        self, seats: Mapping[str, Seat], speakers: ActiveSpeakers, speakers_limit: int | None
-    ) -> None:
+    def __init__(self, seats: Mapping[str, Seat], speakers: ActiveSpeakers, speakers_limit: int | None) -> None:
         self._seats = seats
         self._speakers = speakers
         self._speakers_limit = speakers_limit

@@ -76,8 +76,7 @@ class Outbox:
         """
         control = self._control
         if control and (
-            len(control) >= self.control_limit_events
-            or self._control_bytes + len(data) > self.control_limit_bytes
+            len(control) >= self.control_limit_events or self._control_bytes + len(data) > self.control_limit_bytes
         ):
             return False
         control.append((self._order, data))

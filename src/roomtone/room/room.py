@@ -94,9 +94,7 @@ class Room:
             raise RoomFull(f"the room {self.name!r} has its {self.options.capacity} participants")
         if older is not None:
             self.unseat(older, "replaced", now, tell=True)
-        profile = Profile(
-            name=name, kind=kind, metadata=metadata, attributes=tuple(attributes), codecs=codecs
-        )
+        profile = Profile(name=name, kind=kind, metadata=metadata, attributes=tuple(attributes), codecs=codecs)
         seat = Seat(self, participant, self._ids("p"), identity, grants, profile)
         self.decisions.apply(seat, stage=self.options.stage)
         self._seats[seat.participant_id] = seat
@@ -194,9 +192,7 @@ class Room:
 
     # --- messages -------------------------------------------------------------------------------------------
 
-    def send_from(
-        self, seat: Seat | None, topic: str, data: Any, now: float, to: tuple[str, ...] | None
-    ) -> None:
+    def send_from(self, seat: Seat | None, topic: str, data: Any, now: float, to: tuple[str, ...] | None) -> None:
         """For seats and `send`: a data message, logged and told to whom it is for."""
         if to is not None and not any(self._is_seen(identity, seat) for identity in to):
             raise RoomError("unknown_participant", "nobody of those identities is here", retryable=True)
@@ -257,9 +253,7 @@ class Room:
             ),
             tracks=tuple(track.view() for track in self.track_table),
             speakers=tuple(
-                participant_id
-                for participant_id, _ in self._speakers.speaking()
-                if participant_id in self._seats
+                participant_id for participant_id, _ in self._speakers.speaking() if participant_id in self._seats
             ),
         )
 

@@ -195,9 +195,7 @@ class Seat:
         tracks = list(self.tracks.values()) if track is None else [self._own(track)]
         moderation.set_muted(self, tracks, muted, now, by_moderator=False)
 
-    def subscribe(
-        self, mode: SubscriptionMode, now: float, *, limit: int = 3, tracks: Iterable[int] = ()
-    ) -> None:
+    def subscribe(self, mode: SubscriptionMode, now: float, *, limit: int = 3, tracks: Iterable[int] = ()) -> None:
         """Hear "all", the `limit` most active "speakers", or the listed "tracks", future ones included."""
         self._check()
         if mode not in get_args(SubscriptionMode):
