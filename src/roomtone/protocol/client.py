@@ -239,9 +239,7 @@ class ClientSession:
             self._claimed.clear()
             self._unclaimed.clear()
             self._lost_opens.clear()
-        self._resend = [
-            command for number, command in self._pending.items() if number > started.last_command_id
-        ]
+        self._resend = [command for number, command in self._pending.items() if number > started.last_command_id]
 
     def _resolve(self, started: SessionStarted) -> None:
         """The seat was kept: commands up to last_command_id are done with, though their answers were lost."""

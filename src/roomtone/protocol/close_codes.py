@@ -20,24 +20,16 @@ class CloseCode:
 
 
 NORMAL: Final = CloseCode(1000, "normal", "never", "the client left")
-GOING_AWAY: Final = CloseCode(
-    1001, "draining", "resume", "the server stops; come back, here or where it said"
-)
+GOING_AWAY: Final = CloseCode(1001, "draining", "resume", "the server stops; come back, here or where it said")
 WEBSOCKET_ERROR: Final = CloseCode(1002, "websocket_error", "never", "the bytes are not RFC 6455")
 MESSAGE_TOO_BIG: Final = CloseCode(1009, "message_too_big", "never", "a message is over 64 KiB")
 INTERNAL_ERROR: Final = CloseCode(1011, "internal_error", "later", "the server failed; the fault is its own")
 PROTOCOL_ERROR: Final = CloseCode(4000, "protocol_error", "never", "a message breaks this protocol")
-BAD_TOKEN: Final = CloseCode(
-    4001, "bad_token", "never", "the token is missing, expired, forged or for another room"
-)
-REPLACED: Final = CloseCode(
-    4002, "replaced", "never", "the same identity joined again; the newer session stays"
-)
+BAD_TOKEN: Final = CloseCode(4001, "bad_token", "never", "the token is missing, expired, forged or for another room")
+REPLACED: Final = CloseCode(4002, "replaced", "never", "the same identity joined again; the newer session stays")
 REMOVED: Final = CloseCode(4003, "removed", "never", "a moderator or the HTTP API removed the participant")
 START_TIMEOUT: Final = CloseCode(4004, "start_timeout", "later", "no session_start within 5 s")
-TOO_SLOW: Final = CloseCode(
-    4005, "too_slow", "resume", "audio lay unread for over 10 s, or control overflowed"
-)
+TOO_SLOW: Final = CloseCode(4005, "too_slow", "resume", "audio lay unread for over 10 s, or control overflowed")
 ROOM_FULL: Final = CloseCode(4006, "room_full", "later", "the room is at its capacity")
 SERVER_FULL: Final = CloseCode(4007, "server_full", "later", "a limit on connections or rooms is reached")
 ROOM_CLOSED: Final = CloseCode(4008, "room_closed", "never", "the room was deleted")

@@ -29,9 +29,7 @@ class CommandError(Exception):
     command_id: of the command at fault, None where the message carries none that could be read.
     """
 
-    def __init__(
-        self, code: str, message: str, *, retryable: bool = False, command_id: int | None = None
-    ) -> None:
+    def __init__(self, code: str, message: str, *, retryable: bool = False, command_id: int | None = None) -> None:
         super().__init__(message)
         assert code in ERROR_CODES, code
         self.code = code

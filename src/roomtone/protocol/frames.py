@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
+import numpy as np
+
 from roomtone.protocol.close_codes import MESSAGE_TOO_BIG, WEBSOCKET_ERROR, CloseCode
 from roomtone.protocol.errors import ProtocolError
 
@@ -30,8 +32,8 @@ _MASKED: Final = 0x80
 _LEGAL: Final = frozenset((0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A))
 _UNSENDABLE_CLOSE: Final = frozenset((1004, 1005, 1006, 1015))
 
-# Multiplying a mask by _REPEAT[n] repeats it n times: the fastest way to unmask short payloads (160 bytes:
-# 0.8 us; a repeated bytes object 1.0, bytes.translate by stripes 1.3). Longer payloads are rare: no table.
+# Multiplying a mask by _REPEAT[n] repeats it n times: the fastest way to unmask short payloads (160 bytes: 0.7
+# us; bytes.translate by stripes 1.1, numpy 1.9). From some 512 bytes on numpy wins (1,920 bytes: 5.2, 3.2, 1.8).
 _REPEAT_WORDS: Final = 128
 _REPEAT: Final = tuple(int.from_bytes(b"\1\0\0\0" * words, "little") for words in range(_REPEAT_WORDS))
 
@@ -43,8 +45,8 @@ def apply_mask(payload: bytes, mask: bytes) -> bytes:
     if words < _REPEAT_WORDS:
         repeated = int.from_bytes(mask, "little") * _REPEAT[words]
         return (int.from_bytes(payload, "little") ^ repeated).to_bytes(words << 2, "little")[:size]
-    repeated = int.from_bytes((mask * words)[:size], "little")
-    return (int.from_bytes(payload, "little") ^ repeated).to_bytes(size, "little")
+    padded = payload + b"\0\0\0"[: -size & 3]
+    return (np.frombuffer(padded, np.uint32) ^ np.frombuffer(mask, np.uint32)).tobytes()[:size]
 
 
 class FrameParser:
@@ -121,13 +123,9 @@ class FrameParser:
             if masked:
                 length ^= _MASKED
             if length > 127:
-                self._fail(
-                    "a client's frames must be masked" if masked else "a server's frames must not be masked"
-                )
+                self._fail("a client's frames must be masked" if masked else "a server's frames must not be masked")
             if first not in _LEGAL:
-                self._fail(
-                    f"a frame begins with 0x{first:02x}: reserved bits, opcode or a split control frame"
-                )
+                self._fail(f"a frame begins with 0x{first:02x}: reserved bits, opcode or a split control frame")
             if length > 125:
                 extended = head + (2 if length == 126 else 8)
                 if extended > size:
@@ -135,9 +133,7 @@ class FrameParser:
                         self._fail("a control frame has over 125 bytes")
                     self._need = extended - position
                     return position
-                length = self._extended_length(
-                    first, int.from_bytes(data[head:extended], "big"), extended - head
-                )
+                length = self._extended_length(first, int.from_bytes(data[head:extended], "big"), extended - head)
                 head = extended
             if first != 0x82 or length > self._max_bytes or self._opcode:
                 self._check(first, length)

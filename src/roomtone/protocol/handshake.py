@@ -45,9 +45,7 @@ def check_upgrade(method: str, headers: Mapping[str, str]) -> Upgrade:
         raise HandshakeError(405, "a WebSocket begins with GET", {"Allow": "GET"})
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": _VERSION}
     if "websocket" not in _tokens(fields.get("upgrade", "").lower()):
-        raise HandshakeError(
-            426, "this path is for WebSocket connections: send `Upgrade: websocket`", upgrade
-        )
+        raise HandshakeError(426, "this path is for WebSocket connections: send `Upgrade: websocket`", upgrade)
     if "upgrade" not in _tokens(fields.get("connection", "").lower()):
         raise HandshakeError(400, "the Connection header does not say `Upgrade`")
     if fields.get("sec-websocket-version", "").strip() != _VERSION:

@@ -36,9 +36,7 @@ Role = Literal["speaker", "listener"]
 Presence = Literal["joined", "reconnecting", "away"]
 Quality = Literal["good", "fair", "poor"]
 ShortText = Annotated[str, msgspec.Meta(max_length=256)]
-Attributes = Annotated[
-    dict[ShortText, Annotated[str, msgspec.Meta(max_length=1_024)]], msgspec.Meta(max_length=32)
-]
+Attributes = Annotated[dict[ShortText, Annotated[str, msgspec.Meta(max_length=1_024)]], msgspec.Meta(max_length=32)]
 Metadata = Annotated[str, msgspec.Meta(max_length=4_096)]
 
 
@@ -121,9 +119,7 @@ class SessionStart(Message, tag="session_start", frozen=True):
 
     token: Annotated[str, msgspec.Meta(max_length=8_192)] = ""
     room: ShortText | None = None
-    codecs: Annotated[list[str], msgspec.Meta(max_length=16)] = msgspec.field(
-        default_factory=lambda: ["opus"]
-    )
+    codecs: Annotated[list[str], msgspec.Meta(max_length=16)] = msgspec.field(default_factory=lambda: ["opus"])
     name: ShortText = ""
     locale: ShortText = ""
     voice: ShortText = ""

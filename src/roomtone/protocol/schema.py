@@ -24,9 +24,7 @@ def message_schema() -> dict[str, Any]:
 
     The document itself describes a message of either side. Unknown fields are allowed, as the protocol wants.
     """
-    unions, definitions = msgspec.json.schema_components(
-        (ClientMessage, ServerMessage), ref_template="#/$defs/{name}"
-    )
+    unions, definitions = msgspec.json.schema_components((ClientMessage, ServerMessage), ref_template="#/$defs/{name}")
     client, server = unions
     for definition in definitions.values():
         if "description" in definition:
@@ -38,10 +36,8 @@ def message_schema() -> dict[str, Any]:
         "title": "Roomtone protocol v1: control messages",
         "anyOf": [{"$ref": "#/$defs/ClientMessage"}, {"$ref": "#/$defs/ServerMessage"}],
         "$defs": {
-            "ClientMessage": {"title": "ClientMessage", "description": "From a client to the server."}
-            | client,
-            "ServerMessage": {"title": "ServerMessage", "description": "From the server to a client."}
-            | server,
+            "ClientMessage": {"title": "ClientMessage", "description": "From a client to the server."} | client,
+            "ServerMessage": {"title": "ServerMessage", "description": "From the server to a client."} | server,
         }
         | dict(sorted(definitions.items())),
     }

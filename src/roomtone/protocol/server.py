@@ -262,9 +262,7 @@ def _command_error(data: bytes, reason: str) -> Exception:
     if not isinstance(command_id, int) or isinstance(command_id, bool) or not 1 <= command_id <= 2**53:
         command_id = None
     if kind not in CLIENT_MESSAGE_TYPES:
-        return CommandError(
-            "unsupported", f"`{kind[:64]}` is not a message of this protocol", command_id=command_id
-        )
+        return CommandError("unsupported", f"`{kind[:64]}` is not a message of this protocol", command_id=command_id)
     return CommandError("invalid", f"{kind}: {reason}", command_id=command_id)
 
 
@@ -273,9 +271,7 @@ def _check_data(message: SendMessage) -> None:
     level, depth = [message.data], 0
     while level:
         if depth > MAX_DATA_DEPTH:
-            raise CommandError(
-                "invalid", f"`data` is over {MAX_DATA_DEPTH} deep", command_id=message.command_id
-            )
+            raise CommandError("invalid", f"`data` is over {MAX_DATA_DEPTH} deep", command_id=message.command_id)
         inner: list[Any] = []
         for value in level:
             if isinstance(value, list):
@@ -284,6 +280,4 @@ def _check_data(message: SendMessage) -> None:
                 inner += value.values()
         level, depth = inner, depth + 1
     if len(encode_value(message.data)) > MAX_DATA_BYTES:
-        raise CommandError(
-            "invalid", f"`data` has over {MAX_DATA_BYTES} bytes", command_id=message.command_id
-        )
+        raise CommandError("invalid", f"`data` has over {MAX_DATA_BYTES} bytes", command_id=message.command_id)
