@@ -58,7 +58,6 @@ class _PinnedConnection(HTTPConnection):
                 return
             except OSError as error:
                 failure = error
-                self.close()
                 self._token.check()
         raise failure or OSError("no address")
 

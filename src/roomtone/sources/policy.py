@@ -191,6 +191,8 @@ def split_url(url: str) -> tuple[str, str, int, str]:
         )
     if port == 0:
         raise SourceError("refused", f"{shown}: there is no port 0")
+    if "[" in parts.netloc and ":" not in host:
+        raise SourceError("refused", f"{shown}: only an IPv6 address stands in brackets")
     host = _checked_host(host, shown)
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     if parts.query:
