@@ -199,3 +199,16 @@ def test_music_counts_as_active_without_a_voice_bit() -> None:
     assert radio.id not in seat.heard
     hall.talk(radio, seconds=1, voice=False)
     assert set(seat.heard) == {radio.id}
+
+
+def test_another_track_of_somebody_who_is_heard_is_heard_too() -> None:
+    """The limit counts participants: the last one within it may bring more tracks, the next one none."""
+    hall = Hall(speakers_limit=2)
+    hall.speaker("ada")
+    bob, _ = hall.speaker("bob")
+    cy, _ = hall.speaker("cy")
+    seat = hall.join("eve")
+    more = bob.open_track("opus", hall.now)
+    beyond = cy.open_track("opus", hall.now)
+    assert more.id in seat.heard
+    assert beyond.id not in seat.heard

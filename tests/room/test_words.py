@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from roomtone.room.errors import RoomError
-from roomtone.room.events import InterruptRequested, MessageSent, ParticipantUpdated, PlayoutReported
+from roomtone.room.events import (
+    InterruptRequested,
+    MessageSent,
+    ParticipantUpdated,
+    PlayoutReported,
+    RoomEvent,
+    TrackClockTold,
+)
 from roomtone.room.grants import Grants
-from roomtone.room.seat import MAX_ATTRIBUTES
-from tests.room.people import Hall, frame
+from roomtone.room.seat import MAX_ATTRIBUTES, Seat
+from tests.room.people import Hall, Person, frame
 
 
 def test_state_changes_are_merged_and_told_once() -> None:
@@ -147,3 +154,73 @@ def test_playout_of_nothing_goes_nowhere_and_of_ones_own_track_is_refused() -> N
     with pytest.raises(RoomError) as refused:
         seat.report_playout(99, 0, 0, 0, 0, hall.now)
     assert refused.value.code == "unknown_track"
+
+
+class Breaking(Person):
+    """Finds its connection broken in the middle of being told something."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.seat: Seat | None = None
+
+    def notify(self, event: RoomEvent, now: float) -> None:
+        super().notify(event, now)
+        if self.seat is not None and self.seat.active:
+            if self.how == "suspend":
+                self.seat.suspend(now)
+            else:
+                self.seat.leave(now, "too_slow")
+
+
+@pytest.mark.parametrize("how", ["suspend", "leave"])
+def test_a_participant_that_breaks_while_it_is_told_disturbs_nobody(how: str) -> None:
+    """All others are told of both, in the same order, and the room goes on."""
+    hall = Hall()
+    first, track = hall.speaker("first")
+    broken = Breaking(how)
+    seat = hall.room.join(broken, "broken", Grants(), hall.now)
+    hall.join("last")
+    hall.people["first"].told.clear()
+    broken.seat = seat
+    first.mute(True, hall.now)
+    assert not seat.active
+    kinds = {name: [type(event).__name__ for event in person.told] for name, person in hall.people.items()}
+    after = "ParticipantUpdated" if how == "suspend" else "ParticipantLeft"
+    assert kinds == {"first": ["TrackUpdated", after], "last": ["TrackUpdated", after]}
+    ids = [event.event_id for event in hall.people["last"].told]
+    assert ids == sorted(ids)
+    first.mute(False, hall.now)
+    hall.say(track)
+    assert len(hall.people["last"].heard) == 1
+
+
+def test_a_participant_that_leaves_while_it_is_told_of_its_own_track() -> None:
+    """The track is gone with it, and nobody is left with a picture of it."""
+    hall = Hall()
+    listener = hall.join("ada")
+    broken = Breaking("leave")
+    broken.seat = hall.room.join(broken, "broken", Grants(), hall.now)
+    broken.seat.open_track("opus", hall.now)
+    assert hall.room.tracks == ()
+    assert listener.heard == {}
+    assert [type(event).__name__ for event in hall.people["ada"].told] == [
+        "ParticipantJoined",
+        "TrackOpened",
+        "TrackClosed",
+        "ParticipantLeft",
+    ]
+
+
+@pytest.mark.parametrize("how", ["suspend", "leave"])
+def test_a_listener_that_breaks_at_a_clock_report_disturbs_nobody(how: str) -> None:
+    """The others hear of it all the same."""
+    hall = Hall()
+    first, track = hall.speaker("first")
+    broken = Breaking(how)
+    seat = hall.room.join(broken, "broken", Grants(), hall.now)
+    hall.join("last")
+    broken.seat = seat
+    first.clock(track.id, 0, 0.0, hall.now)
+    assert not seat.active
+    assert len(hall.people["last"].of(TrackClockTold)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ class Bulletin:
         self._seats = seats
         self._by_identity = by_identity
         self._log = EventLog(log_size)
+        self._untold: deque[tuple[RoomEvent, Collection[str] | None, Seat | None, Seat | None]] = deque()
+        self._telling = False
 
     @property
     def last_event_id(self) -> int:
@@ -36,17 +39,22 @@ class Bulletin:
     ) -> None:
         """Log `event`, then tell it to all, or to the identities of `audience`.
 
-        without: is never told. later: is not told now, but finds it in the log.
+        without: is never told. later: is not told now, but finds it in the log. An event that comes up while
+        another one is told waits until that has been told to all: everybody sees the same order.
         """
         self._log.append(event, audience=audience, without=None if without is None else without.participant_id)
-        seats: Iterable[Seat]
-        if audience is None:
-            seats = self._seats.values()
-        else:
-            seats = [self._by_identity[identity] for identity in audience if identity in self._by_identity]
-        for seat in seats:
-            if seat.suspended_until is None and seat is not without and seat is not later:
-                seat.notify(event, now)
+        self._untold.append((event, audience, without, later))
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                event, audience, without, later = self._untold.popleft()
+                for seat in self._audience(audience):
+                    if seat.active and seat is not without and seat is not later:
+                        seat.notify(event, now)
+        finally:
+            self._telling = False
 
     def tell_participant(self, seat: Seat, now: float, *, later: Seat | None = None) -> None:
         """How `seat` is seen has changed; if it is hidden, only it can see itself."""
@@ -55,7 +63,7 @@ class Bulletin:
 
     def tell_unlogged(self, event: RoomEvent, seats: Iterable[Seat], now: float) -> None:
         """What speaks only of now."""
-        for seat in seats:
+        for seat in tuple(seats):
             if seat.active:
                 seat.notify(event, now)
 
@@ -66,3 +74,8 @@ class Bulletin:
         """
         since = max(last_event_id, seat.joined_event_id)
         return self._log.since(since, seat.identity, seat.participant_id)
+
+    def _audience(self, identities: Collection[str] | None) -> tuple[Seat, ...]:
+        if identities is None:
+            return tuple(self._seats.values())
+        return tuple(self._by_identity[identity] for identity in identities if identity in self._by_identity)

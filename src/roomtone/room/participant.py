@@ -12,7 +12,8 @@ class Participant(Protocol):
     """A person in a browser, a Python client, an agent, a broadcaster, a recorder, a phone leg ...
 
     Both methods return at once: they never await, never raise and never call back into the room, which is in
-    the middle of a loop over its listeners when it calls them.
+    the middle of a loop over its listeners when it calls them. The one exception: `suspend` and `leave` of the
+    own seat, for a connection that is found broken; what the others are told of that waits for the loop's end.
     """
 
     def deliver(self, packet: Packet, now: float) -> None:

@@ -179,8 +179,8 @@ class Room:
         """For seats, which have checked the permission. Raises RoomError limit_reached."""
         track = self.track_table.open(seat, track_format)
         moderation.track_opened(seat, track)
-        self.bulletin.tell(TrackOpened(track=track.view()), now)
         self.forwarding.opened(track)
+        self.bulletin.tell(TrackOpened(track=track.view()), now)
         return track
 
     def close_track(self, track: Track, now: float) -> None:

@@ -42,6 +42,7 @@ class Track:
         "_seconds_per_byte",
         "_spread",
         "_spread_above",
+        "_spreading",
         "_stale",
         "_view",
         "codec",
@@ -93,6 +94,7 @@ class Track:
         self._budget_due = 0.0
         self._seconds_per_byte = 8 / options.max_bitrate_bps
         self._spread = spread
+        self._spreading: Spread | None = None
         self._spread_above = options.spread_above
         self._view: TrackView | None = None
 
@@ -133,7 +135,10 @@ class Track:
             self._gap = False
             self._fresh.clear()
         listeners = self.listeners
-        spread = self._spread if len(listeners) > self._spread_above else None
+        if self._spread is not None and len(listeners) > self._spread_above:
+            # For good: a packet in a loop must not overtake the slices that are still on their way.
+            self._spreading = self._spread
+        spread = self._spreading
         self._attention = spread is not None
         fresh = self._fresh
         if not fresh:

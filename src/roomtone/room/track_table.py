@@ -68,7 +68,7 @@ class TrackTable:
 
     def judge_bitrates(self, now: float, *, anybody_weak: bool) -> None:
         """Ask the owners of tracks that no listener keeps up with for less, and later for more again."""
-        for track in self._tracks.values():
+        for track in tuple(self._tracks.values()):
             if track.format.codec != "opus" or not (anybody_weak or track.ladder.step):
                 continue
             weak = sum(seat.weak for seat in track.hearing)
