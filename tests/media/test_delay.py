@@ -71,18 +71,30 @@ def test_a_drifting_clock_moves_the_latency_and_not_the_target(ppm: float) -> No
 def test_operations_have_hysteresis_and_an_interval() -> None:
     """Speeding up begins well over the target, ends close to it, and leaves gaps between splices."""
     controller = DelayController(fixed(50.0))
-    assert controller.decide(64.0, 0.0) is Operation.NORMAL
-    assert controller.decide(66.0, 0.0) is Operation.ACCELERATE
+    assert controller.decide(14.0, 20.0, False, 0.0) is Operation.NORMAL
+    assert controller.decide(16.0, 20.0, False, 0.0) is Operation.ACCELERATE
     controller.stretched(0.0)
-    assert controller.decide(60.0, 0.02) is Operation.NORMAL
-    assert controller.decide(60.0, 0.05) is Operation.ACCELERATE
-    assert controller.decide(54.0, 0.06) is Operation.NORMAL
-    assert controller.decide(60.0, 0.07) is Operation.NORMAL
-    assert controller.decide(300.0, 0.08) is Operation.FAST_ACCELERATE
-    assert controller.decide(50.0, 0.5) is Operation.NORMAL
-    assert controller.decide(39.0, 0.6) is Operation.EXPAND
-    assert controller.decide(45.0, 0.7) is Operation.EXPAND
-    assert controller.decide(50.0, 0.8) is Operation.NORMAL
+    assert controller.decide(10.0, 20.0, False, 0.02) is Operation.NORMAL
+    assert controller.decide(10.0, 20.0, False, 0.05) is Operation.ACCELERATE
+    assert controller.decide(4.0, 20.0, False, 0.06) is Operation.NORMAL
+    assert controller.decide(10.0, 20.0, False, 0.07) is Operation.NORMAL
+    assert controller.decide(250.0, 20.0, False, 0.08) is Operation.FAST_ACCELERATE
+    assert controller.decide(0.0, 20.0, False, 0.5) is Operation.NORMAL
+    assert controller.decide(-11.0, 20.0, False, 0.6) is Operation.EXPAND
+    assert controller.decide(-5.0, 20.0, False, 0.7) is Operation.EXPAND
+    assert controller.decide(0.0, 20.0, False, 0.8) is Operation.NORMAL
+
+
+def test_silence_is_cut_earlier_and_a_stall_is_bridged() -> None:
+    """5 ms too much is cut in silence; when nothing comes the second half of the buffer is slowed down."""
+    controller = DelayController(fixed(200.0))
+    assert controller.decide(6.0, 150.0, False, 0.0) is Operation.NORMAL
+    assert controller.decide(6.0, 150.0, True, 0.0) is Operation.ACCELERATE
+    controller = DelayController(WEBSOCKET)
+    end = feed(controller, StreamNetwork(3, [(10.0, 10.3), (13.0, 13.25)]), 15.0)
+    assert controller.decide(0.0, 0.4 * controller.target_ms, False, end) is Operation.NORMAL
+    assert controller.decide(0.0, 0.6 * controller.target_ms, False, end + 0.1) is Operation.NORMAL
+    assert controller.decide(0.0, 0.4 * controller.target_ms, False, end + 0.1) is Operation.FAST_EXPAND
 
 
 def test_a_fixed_target_does_not_move() -> None:
@@ -126,9 +138,10 @@ def test_golden_vectors(name: str) -> None:
             assert relative_ms == controller.arrived(sequence, timestamp, now, frame_ms=frame_ms, fec=fec)
             assert (target_ms, jitter_ms) == (controller.target_ms, controller.jitter_ms)
         elif kind == "decide":
-            timestamp, now, latency_ms, operation = step
+            timestamp, now, latency_ms, buffered_ms, silent, operation = step
+            over_ms = latency_ms - controller.target_ms
             assert latency_ms == controller.latency_ms(timestamp, now)
-            assert operation == controller.decide(latency_ms, now).value
+            assert operation == controller.decide(over_ms, buffered_ms, silent, now).value
         elif kind == "stretched":
             controller.stretched(*step)
         else:

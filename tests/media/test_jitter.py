@@ -37,9 +37,7 @@ def hum(first: int, samples: int, rate_hz: int = 48_000) -> Pcm:
     return (sum(np.sin(2 * np.pi * 150 * k * at + k) / k for k in range(1, 6)) * 6_000).astype(np.int16)
 
 
-def packet(
-    index: int, *, flags: int = 0, sequence: int = 0, timestamp: int = 0, frame: int = FRAME
-) -> Packet:
+def packet(index: int, *, flags: int = 0, sequence: int = 0, timestamp: int = 0, frame: int = FRAME) -> Packet:
     """Frame number `index` of the hum, in PCM."""
     return Packet(
         1,
@@ -66,7 +64,7 @@ def listen(
     """Push at the times given, pop in between, and return all that was heard."""
     waiting = list(packets)
     heard = []
-    for number in range(1, int(round(seconds / pull)) + 1):
+    for number in range(1, round(seconds / pull) + 1):
         now = start + number * pull
         while waiting and waiting[0][0] <= now:
             buffer.push(waiting[0][1], waiting[0][0])
@@ -92,18 +90,15 @@ HUM_STEP = largest_step(hum(0, 48_000))
 def test_a_clean_stream_comes_out_as_it_went_in(frame_ms: float, pull_ms: int) -> None:
     """After a start-up silence every sample is there, in order, whatever the frames' length."""
     frame = int(48 * frame_ms)
-    buffer = pcm_buffer(pull_ms=pull_ms)
+    buffer = pcm_buffer(fixed(80.0), pull_ms=pull_ms)
     count = int(3_000 / frame_ms)
     packets = [(index * frame / 48_000, packet(index, frame=frame)) for index in range(count)]
     heard = listen(buffer, packets, 2.0, pull=pull_ms / 1000)
     statistics = buffer.statistics
-    assert statistics.concealed_samples == statistics.underruns == 0
-    assert len(heard) == 96_000
-    wave = hum(0, 144_000)
-    start = 96_000 - 48_00
-    tail = heard[start:]
-    at = next(at for at in range(60_000, 96_000) if np.array_equal(wave[at : at + 50], tail[:50]))
-    assert np.array_equal(wave[at : at + len(tail)], tail) or statistics.stretched_samples > 0
+    assert statistics.concealed_samples == statistics.underruns == statistics.stretched_samples == 0
+    first = first_sound(heard)
+    assert first <= 48 * (80 + 60 + pull_ms)
+    assert np.array_equal(heard[first + 1_000 :], hum(1_000, len(heard) - first - 1_000))
 
 
 def test_silence_before_the_first_packet_and_after_the_last_talkspurt() -> None:
@@ -125,9 +120,7 @@ def test_reordered_packets_are_played_in_order() -> None:
     heard = listen(buffer, sent(DatagramNetwork(1, jitter_ms=60), 3.0), 2.5)
     statistics = buffer.statistics
     assert statistics.late == statistics.concealed_samples == statistics.stretched_samples == 0
-    assert np.array_equal(
-        heard[24_000:], hum(0, 144_000)[24_000 - first_sound(heard) :][: len(heard) - 24_000]
-    )
+    assert np.array_equal(heard[24_000:], hum(24_000 - first_sound(heard), len(heard) - 24_000))
 
 
 def first_sound(heard: Pcm) -> int:
@@ -309,9 +302,7 @@ def test_a_discontinuity_is_jumped_over() -> None:
     """The server dropped 40 frames after a stall: they are not invented."""
     buffer = pcm_buffer()
     packets = [(index * 0.02, packet(index)) for index in range(100)]
-    packets += [
-        (2.8 + max(0, n - 2) * 0.02, packet(138 + n, flags=FLAG_DISCONTINUITY * (n == 0))) for n in range(100)
-    ]
+    packets += [(2.8 + max(0, n - 2) * 0.02, packet(138 + n, flags=FLAG_DISCONTINUITY * (n == 0))) for n in range(100)]
     listen(buffer, packets, 4.5)
     statistics = buffer.statistics
     assert statistics.lost == 38
@@ -374,16 +365,12 @@ def test_reset_forgets_the_stream() -> None:
     listen(buffer, [(index * 0.02, packet(index)) for index in range(50)], 1.0)
     buffer.reset()
     assert not listen(buffer, [], 0.1, start=1.0)[480:].any()
-    heard = listen(
-        buffer, [(2.0 + n * 0.02, packet(n, sequence=9, timestamp=77)) for n in range(50)], 1.0, start=2.0
-    )
+    heard = listen(buffer, [(2.0 + n * 0.02, packet(n, sequence=9, timestamp=77)) for n in range(50)], 1.0, start=2.0)
     assert heard.any()
     assert buffer.statistics.underruns == 0
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"pull_ms": 15}, {"channels": 3}, {"sample_rate_hz": 44_101}, {"sample_rate_hz": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"pull_ms": 15}, {"channels": 3}, {"sample_rate_hz": 44_101}, {"sample_rate_hz": 0}])
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     """The caller's mistake is a ValueError."""
     with pytest.raises(ValueError):
@@ -425,7 +412,7 @@ NETWORKS = st.sampled_from(
 def test_whatever_the_network_does_sound_comes_out_in_time(
     network: object, seed: int, preset: JitterSettings, pull_ms: int, content: str
 ) -> None:
-    """Any flags, frame lengths, jumps, flushes and garbage: every pull gives its samples and the counts add up."""
+    """Any flags, frame lengths, jumps, flushes, garbage: every pull gives its samples, the counts add up."""
     chance = random.Random(seed)
     decoder = make_decoder(Codec.PCM_48K, 1, 48_000)
     buffer = JitterBuffer(preset, decoder, pull_ms=pull_ms, content=content)  # type: ignore[arg-type]

@@ -41,11 +41,7 @@ def stretch_all(operation: str, sound: Pcm, rate_hz: int) -> tuple[Pcm, int]:
         block = sound[at : at + frame]
         before = out[-rate_hz * 30 // 1000 :]
         if number % 2:
-            new = (
-                accelerate(before, block, rate_hz)
-                if operation == "accelerate"
-                else expand(before, block, rate_hz)
-            )
+            new = accelerate(before, block, rate_hz) if operation == "accelerate" else expand(before, block, rate_hz)
             changed += len(new) != len(block)
             block = new
         out = np.concatenate((out, block))
@@ -86,7 +82,6 @@ def test_noise_is_left_alone_unless_it_is_silence(rate_hz: int) -> None:
     noise = np.random.default_rng(1).normal(0, 1, (rate_hz // 20, 1))
     loud, soft = (noise * 3_000).astype(np.int16), (noise * 10).astype(np.int16)
     split = rate_hz * 3 // 100
-    assert accelerate(loud[:split], loud[split:], rate_hz) is not None
     assert len(accelerate(loud[:split], loud[split:], rate_hz)) == len(loud) - split
     assert len(expand(loud[:split], loud[split:], rate_hz)) == len(loud) - split
     assert len(accelerate(soft[:split], soft[split:], rate_hz)) < len(soft) - split
@@ -109,9 +104,7 @@ def test_any_length_and_any_sound_is_accepted(
 ) -> None:
     """Lengths that are too short are returned as they are; nothing is removed or added beyond the bound."""
     chance = np.random.default_rng(seed)
-    before, block = (
-        chance.integers(-32768, 32768, (count, channels)).astype(np.int16) for count in (past, present)
-    )
+    before, block = (chance.integers(-32768, 32768, (count, channels)).astype(np.int16) for count in (past, present))
     most = int(rate_hz * min(most_ms, 15.0) / 1000)
     shorter = accelerate(before, block, rate_hz, likeness=0.0, most_ms=most_ms)
     longer = expand(before, block, rate_hz, likeness=0.0, most_ms=most_ms)
@@ -121,7 +114,7 @@ def test_any_length_and_any_sound_is_accepted(
 
 @pytest.mark.parametrize("difference", [-5, 5])
 def test_music_is_resampled_and_joins_both_sides(difference: int) -> None:
-    """A 1 kHz tone in blocks of 20 ms, each 0.5 % shorter or longer, keeps its steps and moves its pitch 0.5 %."""
+    """A 1 kHz tone in blocks of 20 ms, each 0.5 % shorter or longer, keeps the size of its steps."""
     at = np.arange(48_000) / 48_000
     sound = (np.sin(2 * np.pi * 1_000 * at) * 8_000).astype(np.int16)[:, None]
     out = sound[:960]

@@ -17,10 +17,11 @@ from tests.sim.network import DatagramNetwork, Network, StreamNetwork, arrivals
 
 Step = list[Any]
 ABOUT = (
-    "roomtone.media.delay.DelayController, step by step, in doubles. now: s; timestamps: 48 kHz ticks. Steps: "
-    '["arrived", sequence, timestamp, now, frame_ms, fec, relative_ms, target_ms, jitter_ms], the last three as '
-    'returned and after it; ["decide", timestamp, now, latency_ms, operation], the last two as returned by '
-    'latency_ms and decide; ["stretched", now]; ["rebase"].'
+    "roomtone.media.delay.DelayController, step by step, in doubles. now in s, timestamps in ticks. Steps: "
+    '["arrived", sequence, timestamp, now, frame_ms, fec, relative_ms, target_ms, jitter_ms]: the last three '
+    'are returned, and the state after it; ["decide", timestamp, now, latency_ms, buffered_ms, silent, '
+    "operation]: latency_ms(timestamp, now) and decide(latency_ms - target_ms, buffered_ms, silent, now); "
+    '["stretched", now]; ["rebase"].'
 )
 
 
@@ -43,6 +44,7 @@ def record(
     sent = [round(index * frame_s, 6) for index in range(int(seconds * 1000 / frame_ms))]
     waiting = list(arrivals(network, sent))
     position: int | None = None
+    newest = 0
     pull = 0
     while waiting:
         pull += 1
@@ -54,6 +56,7 @@ def record(
             if index == broken_at:
                 controller.rebase()
                 steps.append(["rebase"])
+            newest = max(newest, timestamp + ticks)
             relative = controller.arrived(index, timestamp, at, frame_ms=frame_ms, fec=fec(index))
             if position is None or index == broken_at:
                 position = timestamp
@@ -61,11 +64,14 @@ def record(
             steps.append(["arrived", index, timestamp, at, frame_ms, fec(index), relative, target, jitter])
         if position is not None and pull % 2 == 0:
             latency = controller.latency_ms(position, now)
-            operation = controller.decide(latency, now)
-            steps.append(["decide", position, now, latency, operation.value])
+            over = latency - controller.target_ms
+            buffered = max(0.0, (newest - position) / 48.0)
+            silent = pull % 70 < 10
+            operation = controller.decide(over, buffered, silent, now)
+            steps.append(["decide", position, now, latency, buffered, silent, operation.value])
             position += 960
             if operation is not Operation.NORMAL:
-                position += -384 if operation is Operation.EXPAND else 384
+                position += -384 if operation in (Operation.EXPAND, Operation.FAST_EXPAND) else 384
                 controller.stretched(now)
                 steps.append(["stretched", now])
     return {"name": name, "settings": asdict(settings), "steps": steps}

@@ -25,9 +25,7 @@ class DatagramNetwork:
     jitter_ms: each is delayed by a uniform 0..jitter_ms. loss: 0..1, independent.
     """
 
-    def __init__(
-        self, seed: int, *, jitter_ms: float = 0.0, loss: float = 0.0, delay_ms: float = 0.0
-    ) -> None:
+    def __init__(self, seed: int, *, jitter_ms: float = 0.0, loss: float = 0.0, delay_ms: float = 0.0) -> None:
         self._random = random.Random(seed)
         self._jitter_s = jitter_ms / 1000.0
         self._delay_s = delay_ms / 1000.0
@@ -70,9 +68,7 @@ class StreamNetwork:
     stalls: (start, end) in s, in order. jitter_ms: as for datagrams, but what is behind waits for the rest.
     """
 
-    def __init__(
-        self, seed: int, stalls: Iterable[tuple[float, float]] = (), *, jitter_ms: float = 0.0
-    ) -> None:
+    def __init__(self, seed: int, stalls: Iterable[tuple[float, float]] = (), *, jitter_ms: float = 0.0) -> None:
         self._random = random.Random(seed)
         self._stalls: Sequence[tuple[float, float]] = tuple(stalls)
         self._jitter_s = jitter_ms / 1000.0

@@ -30,6 +30,7 @@ class Operation(Enum):
     ACCELERATE = "accelerate"
     FAST_ACCELERATE = "fast_accelerate"
     EXPAND = "expand"
+    FAST_EXPAND = "fast_expand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,15 @@ class JitterSettings:
     adaptive: whether the target moves; otherwise it stays at initial_target_ms. skip_late: what came after
     its concealment was played is thrown away (True) or played still, later (False: where nothing is lost,
     late speech is better than none). fec: lost packets are looked for in the next one, which is worth
-    waiting for where over fec_worth (0..1) of all can be found there. quantile: 0..1, the share of packets
-    that shall be in time. forgetting: 0..1 a packet. peak_threshold_ms: over the quantile, a stall and no
-    jitter; two within peak_active_ms make the buffer ready for the next, and stalls are remembered for
-    peak_memory_ms. max_buffer_ms: beyond it the oldest is dropped.
+    waiting for where over fec_worth (0..1) of all can be found there.
+    quantile: 0..1, the share of packets that shall be in time; forgetting: 0..1 a packet; initial_weight: how
+    many packets the initial target counts for. A delay of peak_threshold_ms over the quantile is a stall and
+    no jitter; two within peak_active_ms make the buffer ready for the next, up to peak_share of the largest
+    to expect, and stalls are remembered for peak_memory_ms. stall_after_ms: no packet for so much longer than
+    the jitter explains is a stall that lasts.
+    Time is stretched from accelerate_over_ms over the target, or from expand_under_ms under it, until it is
+    at most settle_over_ms over it, or not under it; a splice every stretch_interval_ms, but without pause
+    when over by fast_over_ms. max_buffer_ms: beyond it the oldest is dropped.
     """
 
     adaptive: bool = True
@@ -59,11 +65,13 @@ class JitterSettings:
     peak_threshold_ms: float = 60.0
     peak_active_ms: float = 10_000.0
     peak_memory_ms: float = 30_000.0
+    peak_share: float = 0.95
     fec_worth: float = 0.01
     accelerate_over_ms: float = 15.0
     expand_under_ms: float = 10.0
     settle_over_ms: float = 5.0
     fast_over_ms: float = 120.0
+    stall_after_ms: float = 60.0
     stretch_interval_ms: float = 40.0
     max_buffer_ms: float = 2_000.0
 
@@ -98,6 +106,7 @@ class DelayController:
         self._peaks: deque[tuple[float, float]] = deque()
         self._draining = False
         self._last_relative_ms = 0.0
+        self._last_arrival_ms = 0.0
         self._last_transit_ms: float | None = None
         self._jitter_ms = 0.0
         self._fec_share = 0.0
@@ -148,7 +157,7 @@ class DelayController:
 
         frame_ms: its length. fec: whether it holds a copy of its predecessor.
         """
-        now_ms = now * 1000.0
+        now_ms = self._last_arrival_ms = now * 1000.0
         transit = now_ms - timestamp / TICKS_PER_MS
         if self._last_transit_ms is not None:
             self._jitter_ms += (abs(transit - self._last_transit_ms) - self._jitter_ms) / 16.0
@@ -164,25 +173,30 @@ class DelayController:
         self._last_relative_ms = relative
         return relative
 
-    def decide(self, latency_ms: float, now: float) -> Operation:
-        """What to do with the sound to be decoded now, at this latency.
+    def decide(self, over_ms: float, buffered_ms: float, silent: bool, now: float) -> Operation:
+        """What to do with the sound that was decoded now, so far over the target and with so much left.
 
-        Once begun, speeding up goes on until the latency is at the target, and slowing down likewise.
+        Once begun, speeding up goes on until the latency is at the target, and slowing down likewise; in
+        silence, where it costs nothing, it begins earlier. In the middle of a stall the second half of what
+        is left is slowed down, to reach further.
         """
         settings = self._settings
-        over = latency_ms - self._target_ms
-        if over > settings.accelerate_over_ms:
+        if over_ms > (settings.settle_over_ms if silent else settings.accelerate_over_ms):
             self._steering = Operation.ACCELERATE
-        elif over < -min(settings.expand_under_ms, self._target_ms / 2.0):
+        elif over_ms < -min(settings.expand_under_ms, self._target_ms / 2.0):
             self._steering = Operation.EXPAND
         elif self._steering is Operation.ACCELERATE:
-            if over <= settings.settle_over_ms:
+            if over_ms <= settings.settle_over_ms:
                 self._steering = Operation.NORMAL
-        elif over >= 0.0:
+        elif over_ms >= 0.0:
             self._steering = Operation.NORMAL
-        if self._steering is Operation.ACCELERATE and over > settings.fast_over_ms:
+        now_ms = now * 1000.0
+        stalled = now_ms - self._last_arrival_ms > self._quantile_ms + settings.stall_after_ms
+        if settings.adaptive and stalled and buffered_ms < self._target_ms / 2.0:
+            return Operation.FAST_EXPAND
+        if self._steering is Operation.ACCELERATE and over_ms > settings.fast_over_ms:
             return Operation.FAST_ACCELERATE
-        if now * 1000.0 - self._stretched_at_ms < settings.stretch_interval_ms:
+        if now_ms - self._stretched_at_ms < settings.stretch_interval_ms:
             return Operation.NORMAL
         return self._steering
 
@@ -276,14 +290,18 @@ class DelayController:
         return min(settings.max_target_ms, max(settings.min_target_ms, target, peak))
 
     def _expected_peak_ms(self, now_ms: float) -> float:
-        """The largest stall to expect: of n equally likely ones the largest seen, plus its likely excess."""
+        """The largest stall to expect: the largest of the n seen, plus an n-th, as for the end of a uniform range.
+
+        Slightly less, for the second half of the buffer is stretched when it comes to that.
+        """
+        settings = self._settings
         peaks = self._peaks
-        while peaks and now_ms - peaks[0][0] > self._settings.peak_memory_ms:
+        while peaks and now_ms - peaks[0][0] > settings.peak_memory_ms:
             peaks.popleft()
         count = len(peaks)
-        if count < 2 or now_ms - peaks[-2][0] > self._settings.peak_active_ms:
+        if count < 2 or now_ms - peaks[-2][0] > settings.peak_active_ms:
             return 0.0
         largest = 0.0
         for _, height in peaks:
             largest = max(largest, height)
-        return largest * (1.0 + 1.0 / (count + 1))
+        return largest * (1.0 + 1.0 / count) * settings.peak_share

@@ -7,6 +7,7 @@ hold the place). How deep it should be, the delay controller decides; time stret
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Final, Literal, Protocol
 
@@ -26,7 +27,7 @@ from roomtone.media.packet import (
     Codec,
     Packet,
 )
-from roomtone.media.stretch import Pcm, accelerate, expand, is_silent, resample
+from roomtone.media.stretch import MAX_LAG_MS, Pcm, accelerate, expand, is_silent, resample
 
 CONCEAL_MS: Final = 10
 FADE_AFTER_MS: Final = 60
@@ -255,6 +256,18 @@ class JitterBuffer:
         wanted = (self._pull - self._line.pending) * CLOCK_RATE_HZ // self._rate_hz
         return self._controller.latency_ms(timestamp + max(0, wanted - self._frame_ticks), now)
 
+    def _over_ms(self, timestamp: int, now: float) -> float:
+        """How much could be left out before `timestamp`, decoded now, would be needed before it is due.
+
+        Pulls are a grid: a frame is decoded at the last pull before its first sample is heard, so leaving out less
+        than is pending costs nothing, and more costs a whole pull. Negative: how much must be put in.
+        """
+        over_ms = self._latency_ms(timestamp, now) - self._controller.target_ms
+        if self._frame_ticks * self._rate_hz < self._pull * CLOCK_RATE_HZ:
+            return over_ms
+        pull_ms = self._pull * 1000 / self._rate_hz
+        return math.floor(over_ms / pull_ms) * pull_ms + self._line.pending * 1000 / self._rate_hz
+
     def _silence(self) -> None:
         self._line.add_silence(self._pull - self._line.pending)
 
@@ -348,24 +361,30 @@ class JitterBuffer:
         self._totals.fec_recovered += 1
         self._filled = max(0, self._filled - (gap - ticks))
         self._next_timestamp = entry.timestamp - ticks
-        latency = self._latency_ms(self._next_timestamp, now)
+        over_ms = self._over_ms(self._next_timestamp, now)
         self._next_sequence = entry.sequence
         self._next_timestamp = entry.timestamp
-        self._line.add(self._skip_filled(block, latency), entry.arrival)
+        self._line.add(self._skip_filled(block, over_ms), entry.arrival)
 
     # ---- what is there
 
     def _play(self, entry: Entry, now: float) -> None:
         self._starving = False
-        latency = self._depth_ms = self._latency_ms(self._next_timestamp, now)
+        over_ms = self._over_ms(self._next_timestamp, now)
+        self._depth_ms = self._controller.latency_ms(self._next_timestamp - self._pending_ticks, now)
         block = self._decode_first()
         if block is None:
             self._conceal()
             return
-        block = self._skip_filled(block, latency)
-        operation = self._controller.decide(latency, now)
+        whole = len(block)
+        block = self._skip_filled(block, over_ms)
+        over_ms -= (whole - len(block)) * 1000 / self._rate_hz
+        last = self._queue.last or entry
+        buffered_ms = (last.timestamp + last.ticks - entry.timestamp) / TICKS_PER_MS
+        silent = is_silent(block)
+        operation = self._controller.decide(over_ms, buffered_ms, silent, now)
         if operation is not Operation.NORMAL and self._playing:
-            block = self._stretch(self._gather(block), operation, latency, now)
+            block = self._stretch(self._gather(block), operation, over_ms, now)
         self._line.add(block, entry.arrival)
 
     def _decode_first(self) -> Pcm | None:
@@ -384,13 +403,12 @@ class JitterBuffer:
         self._quiet = len(entry.payload) <= _DTX_BYTES or not self._playing
         return block
 
-    def _skip_filled(self, block: Pcm, latency_ms: float) -> Pcm:
-        """`block` without what was concealed already, so far as that takes the latency down to the target."""
+    def _skip_filled(self, block: Pcm, over_ms: float) -> Pcm:
+        """`block` without what was concealed already, so far as there is too much latency."""
         filled, self._filled = self._filled, 0
         if not filled or not self._settings.skip_late:
             return block
-        over = int((latency_ms - self._controller.target_ms) * TICKS_PER_MS)
-        skip = min(filled, over) * self._rate_hz // CLOCK_RATE_HZ
+        skip = min(filled, int(over_ms * TICKS_PER_MS)) * self._rate_hz // CLOCK_RATE_HZ
         if skip <= 0:
             return block
         self._line.torn = True
@@ -411,25 +429,25 @@ class JitterBuffer:
             block = np.concatenate((block, more))
         return block
 
-    def _stretch(self, block: Pcm, operation: Operation, latency_ms: float, now: float) -> Pcm:
+    def _stretch(self, block: Pcm, operation: Operation, over_ms: float, now: float) -> Pcm:
         """`block` shorter or longer, and booked, or as it is where no splice would go unheard."""
-        over_ms = latency_ms - self._controller.target_ms
         before = self._line.tail
-        fast = operation is Operation.FAST_ACCELERATE
-        slower = operation is Operation.EXPAND
+        fast = operation in (Operation.FAST_ACCELERATE, Operation.FAST_EXPAND)
+        slower = operation in (Operation.EXPAND, Operation.FAST_EXPAND)
         if not slower and not len(self._queue) and over_ms > self._frame_ticks / TICKS_PER_MS:
             return block  # the next packet is overdue: this is not the time to hurry
-        likeness = 0.6 if fast else 0.9
+        likeness = 0.6 if fast else 0.85 if slower else 0.9
         if self._music:
             difference = max(1, len(block) // (100 if fast else 200))
             stretched = resample(before, block, difference if slower else -difference)
         elif slower:
-            stretched = expand(before, block, self._rate_hz, most_ms=5.0 - over_ms)
+            most_ms = MAX_LAG_MS if fast else 5.0 - over_ms
+            stretched = expand(before, block, self._rate_hz, likeness=likeness, most_ms=most_ms)
         elif fast and is_silent(block):
             stretched = block[:0]
             self._line.torn = True
         else:
-            stretched = accelerate(before, block, self._rate_hz, likeness=likeness, most_ms=over_ms + 5.0)
+            stretched = accelerate(before, block, self._rate_hz, likeness=likeness, most_ms=over_ms)
         change = len(stretched) - len(block)
         if change:
             self._totals.accelerated_samples += max(0, -change)

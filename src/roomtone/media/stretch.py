@@ -36,9 +36,7 @@ def is_silent(block: Pcm) -> bool:
     return float(np.dot(flat, flat)) < SILENT_RMS * SILENT_RMS * flat.size
 
 
-def accelerate(
-    before: Pcm, block: Pcm, rate_hz: int, *, likeness: float = 0.9, most_ms: float = MAX_LAG_MS
-) -> Pcm:
+def accelerate(before: Pcm, block: Pcm, rate_hz: int, *, likeness: float = 0.9, most_ms: float = MAX_LAG_MS) -> Pcm:
     """`block` without one pitch period, or `block` itself where nothing suits.
 
     before: what comes before it. likeness: 0..1, the least correlation of the two pieces that are laid over
@@ -62,9 +60,7 @@ def accelerate(
     return np.concatenate((head, block[lag + fade :]))
 
 
-def expand(
-    before: Pcm, block: Pcm, rate_hz: int, *, likeness: float = 0.85, most_ms: float = MAX_LAG_MS
-) -> Pcm:
+def expand(before: Pcm, block: Pcm, rate_hz: int, *, likeness: float = 0.85, most_ms: float = MAX_LAG_MS) -> Pcm:
     """`block` with the pitch period before it played once more, or `block` itself where nothing suits."""
     fade = int(rate_hz * FADE_MS / 1000)
     compare = int(rate_hz * _COMPARE_MS / 1000)
@@ -147,9 +143,7 @@ def _likeness(sound: Signal, piece: int, lags: range) -> Signal:
     return np.asarray(windows @ first / scale, dtype=np.float32)
 
 
-def _best_lag(
-    sound: Signal, rate_hz: int, piece: int, shortest: int, longest: int, likeness: float
-) -> int | None:
+def _best_lag(sound: Signal, rate_hz: int, piece: int, shortest: int, longest: int, likeness: float) -> int | None:
     """The lag (shortest..longest) at which sound[:piece] comes again; None if it is nowhere alike.
 
     Searched coarsely at 8 kHz, then around the best lag at the full rate.
