@@ -277,7 +277,7 @@ async def test_a_source_slower_than_time_ends_its_talkspurt_and_starts_anew() ->
     for older, newer in itertools.pairwise(packets):
         assert sequence_difference(newer.sequence, older.sequence) == 1
     assert timestamp_difference(packets[10].timestamp, packets[9].timestamp) == 960
-    assert timestamp_difference(packets[11].timestamp, packets[9].timestamp) / 48_000 > 0.2
+    assert timestamp_difference(packets[11].timestamp, packets[10].timestamp) / 48_000 > 0.2
     assert packets[-1].flags & FLAG_TALKSPURT_END
     assert_contiguous(packets[11:21])
 

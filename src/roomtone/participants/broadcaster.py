@@ -323,10 +323,12 @@ class Broadcaster:
         if now < silent_at:
             self._call_at(silent_at)
         elif self._in_talkspurt:
-            # The pacer will see it the same way and start anew, with the pause in the timestamp. Until then
-            # the listeners should know that nothing is missing.
+            # What comes next starts anew, with the pause in its timestamp. Until then the listeners should
+            # know that nothing is missing.
             self._underruns += 1
+            self._pacer.end()
             self._send(self._source.silence, now, ends=True)
+            self._in_talkspurt = False
 
     def _end_source(self, now: float) -> None:
         error = self._source.error

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
 from roomtone.media.pcm import Pcm, silence
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioResampler  # PyAV takes 57 ms and 20 MB: only for who plays something
 
 
 class SampleLedger:
@@ -44,21 +47,19 @@ class Converter:
         self._channels = channels
         self._ledger = ledger
         self._live = live
-        self._resampler: av.AudioResampler | None = None
+        self._resampler: AudioResampler | None = None
         self._format: tuple[str, str, int] | None = None
         self._held: Pcm | None = None
         self._given = 0
         self.seconds = Fraction(0)
 
-    def push(self, frame: av.AudioFrame) -> Generator[Pcm]:
+    def push(self, frame: AudioFrame) -> Generator[Pcm]:
         if not frame.samples or frame.sample_rate <= 0:
             return
         given = (frame.format.name, frame.layout.name, frame.sample_rate)
         if given != self._format:
             yield from self._drain()
-            self._resampler = av.AudioResampler(
-                format="s16", layout="mono" if self._channels == 1 else "stereo", rate=self._rate_hz
-            )
+            self._resampler = self._make_resampler()
             self._format = given
         self.seconds += Fraction(frame.samples, frame.sample_rate)
         frame.pts = None  # a file's own idea of time has gaps; sound has none
@@ -80,6 +81,12 @@ class Converter:
         if owed > 0:
             yield held[:owed]
 
+    def _make_resampler(self) -> AudioResampler:
+        from av import AudioResampler
+
+        layout = "mono" if self._channels == 1 else "stereo"
+        return AudioResampler(format="s16", layout=layout, rate=self._rate_hz)
+
     def _drain(self) -> Generator[Pcm]:
         if self._resampler is not None:
             resampler, self._resampler = self._resampler, None
@@ -98,7 +105,7 @@ class Converter:
             yield self._held
         self._held = block
 
-    def _array(self, frame: av.AudioFrame) -> Pcm:
+    def _array(self, frame: AudioFrame) -> Pcm:
         packed = np.asarray(frame.to_ndarray(), np.int16).reshape(-1)
         return packed if self._channels == 1 else packed.reshape(-1, self._channels)
 

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import av
 import numpy as np
 import numpy.typing as npt
 
@@ -62,12 +61,14 @@ class PcmStream(ABC):
 
     def blocks(self, rate_hz: int, channels: int, ledger: SampleLedger) -> Generator[Pcm]:
         """Everything, each chunk at once. Raises SourceError for chunks that are no such PCM."""
+        from av import AudioFrame
+
         converter = Converter(rate_hz, channels, ledger, live=True)
         layout = "mono" if self._format.channels == 1 else "stereo"
         for chunk in self.chunks():
             samples = self._samples(chunk)
             if samples.size:
-                frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+                frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
                 frame.sample_rate = self._format.rate_hz
                 yield from converter.push(frame)
         yield from converter.finish()
