@@ -122,6 +122,7 @@ class Broadcaster:
         self._muted = False
         self._demoted = False
         self._armed_for = 0.0
+        self._gone_because: str = "left"
         self._sequence = 0
         self._timestamp = 0
         self._in_talkspurt = False
@@ -210,6 +211,7 @@ class Broadcaster:
             self._block(self._muted, event.participant.role == "listener")
         elif isinstance(event, Removed) and self._loop is not None:
             # Not at once: the room is in the middle of something.
+            self._gone_because = event.reason
             self._loop.call_soon(self._finish, "stopped", event.reason)
 
     def _block(self, muted: bool, demoted: bool) -> None:
@@ -247,7 +249,7 @@ class Broadcaster:
         try:
             self._step()
         except SeatGone:
-            self._finish("stopped", "removed")
+            self._finish("stopped", self._gone_because)
         except RoomError as error:
             self._finish("failed", str(error))
         except Exception as error:
