@@ -70,6 +70,7 @@ class Playout:
         self._drain_left = _DRAIN_PULLS_MS // frame_ms
         self._started = False
         self._ended = False
+        self._emptied = False
         self.sample_rate_hz: Final = sample_rate_hz
         self.frame_ms: Final = frame_ms
         self.timestamp: int | None = None
@@ -86,11 +87,13 @@ class Playout:
     def pull(self, now: float) -> Frame:
         """The next frame_ms of sound; silence where there is none."""
         buffer = self._buffer
+        if self._ended:
+            self._drain_left -= 1
+            # What is left does not fill a frame: this one takes it, and the fade-out after it.
+            self._emptied = buffer.statistics.buffered_ms < self.frame_ms
         self.timestamp = buffer.playout_timestamp if self._started else None
         parts = [buffer.pop(now) for _ in range(self._pulls)]
         pcm = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if self._ended:
-            self._drain_left -= 1
         return Frame(with_channels(self._gain.apply(pcm), self._channels), self.sample_rate_hz, self.timestamp)
 
     def flush(self, from_sequence: int, now: float) -> None:
@@ -110,7 +113,7 @@ class Playout:
         """Whether the track is closed and everything of it was pulled."""
         if not self._ended:
             return False
-        return self._drain_left <= 0 or self._buffer.statistics.buffered_ms <= 0
+        return self._emptied or self._drain_left <= 0 or self._buffer.statistics.buffered_ms <= 0
 
     @property
     def statistics(self) -> JitterStatistics:
