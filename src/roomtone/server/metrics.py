@@ -81,12 +81,8 @@ class Metrics(Collector):
         yield _gauge("participants", "Participants in all rooms, of every kind.", sum(map(len, rooms)))
         yield _gauge("tracks", "Open tracks in all rooms.", sum(len(room.tracks) for room in rooms))
         yield _counter("packets_received", "Audio packets published.", totals.packets_in)
-        yield _counter(
-            "packets_delivered", "Audio packets given to listeners, each counted.", totals.packets_delivered
-        )
-        yield _labelled(
-            "packets_dropped", "Published packets that went to nobody.", "reason", totals.packets_dropped
-        )
+        yield _counter("packets_delivered", "Audio packets given to listeners, each counted.", totals.packets_delivered)
+        yield _labelled("packets_dropped", "Published packets that went to nobody.", "reason", totals.packets_dropped)
         yield _counter(
             "overload_dropped_deliveries",
             "Deliveries to large rooms given up since the loop was overloaded.",
@@ -104,9 +100,7 @@ class Metrics(Collector):
 
     def _lag(self) -> Metric:
         lag = self.loop_lag
-        family = HistogramMetricFamily(
-            "roomtone_event_loop_lag_seconds", "How late the event loop runs what is due."
-        )
+        family = HistogramMetricFamily("roomtone_event_loop_lag_seconds", "How late the event loop runs what is due.")
         family.add_metric([], lag.buckets(), lag.sum_s)
         return family
 

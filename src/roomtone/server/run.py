@@ -12,11 +12,6 @@ import structlog
 from roomtone.server.app import Server
 from roomtone.server.config import Config
 
-try:
-    from uvloop import run as run_loop
-except ImportError:  # Windows has no uvloop
-    from asyncio import run as run_loop
-
 log = structlog.get_logger(__name__)
 
 EXIT_STOPPED = 0
@@ -24,8 +19,12 @@ EXIT_ABORTED = 1
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine on the fastest event loop there is."""
-    return int(run_loop(main))
+    """Run a coroutine on the fastest event loop there is: uvloop's, but on Windows, which has none."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    return int(uvloop.run(main))
 
 
 def serve(config: Config, on_started: Callable[[Server], None] | None = None) -> int:

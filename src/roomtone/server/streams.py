@@ -90,9 +90,7 @@ class Streams:
         if self._server.is_draining:
             raise RoomError("limit_reached", "the server is stopping", retryable=True)
         if len(self._running) >= self._max_streams:
-            raise RoomError(
-                "limit_reached", f"the server has its {self._max_streams} streams", retryable=True
-            )
+            raise RoomError("limit_reached", f"the server has its {self._max_streams} streams", retryable=True)
         items = [source] if isinstance(source, str) else list(source)
         identity = secrets.token_hex(6)
         broadcaster = Broadcaster(
