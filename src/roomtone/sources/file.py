@@ -105,9 +105,7 @@ class MediaFile:
         yield from converter.finish()
         self._raise_failure()
         if not converter.seconds:
-            raise SourceError(
-                "not_audio", f"{self.label} holds nothing that can be decoded; use another file"
-            )
+            raise SourceError("not_audio", f"{self.label} holds nothing that can be decoded; use another file")
 
     def close(self) -> None:
         """Idempotent."""
@@ -150,18 +148,12 @@ class MediaFile:
         if isinstance(failure, (SourceError, Cancelled)):
             return failure
         if isinstance(error, _NestedOpen):
-            return SourceError(
-                "refused", f"{self.label} is a playlist of other places; name those places instead"
-            )
+            return SourceError("refused", f"{self.label} is a playlist of other places; name those places instead")
         if isinstance(error, av.error.PermissionError):
-            return SourceError(
-                "refused", f"{self.label} refers to other files, which is not allowed; name those files"
-            )
+            return SourceError("refused", f"{self.label} refers to other files, which is not allowed; name those files")
         if isinstance(error, (FFmpegError, OSError, ValueError, IndexError)):
             if self.label.partition("?")[0].lower().endswith(_LISTS):
-                return SourceError(
-                    "refused", f"{self.label} is a list of other places; name those places instead"
-                )
+                return SourceError("refused", f"{self.label} is a list of other places; name those places instead")
             return SourceError("not_audio", f"{self.label} is not audio that can be decoded; check the file")
         return error
 

@@ -70,9 +70,7 @@ class _PinnedConnection(HTTPConnection):
             raw.connect((address, self._url.port))
             if self._url.scheme == "https":
                 context = ssl.create_default_context()
-                secure = context.wrap_socket(
-                    raw, server_hostname=self._url.host, do_handshake_on_connect=False
-                )
+                secure = context.wrap_socket(raw, server_hostname=self._url.host, do_handshake_on_connect=False)
                 raw = secure
                 self._watch(secure)
                 secure.do_handshake()
@@ -116,9 +114,7 @@ class HttpStream(io.RawIOBase):
     gives b"" and `failure` says why, since an exception would have to find its way through FFmpeg.
     """
 
-    def __init__(
-        self, url: str, policy: SourcePolicy, token: CancelToken, options: HttpOptions | None = None
-    ) -> None:
+    def __init__(self, url: str, policy: SourcePolicy, token: CancelToken, options: HttpOptions | None = None) -> None:
         super().__init__()
         self.url = url
         self._shown = without_query(url)
@@ -241,9 +237,7 @@ class HttpStream(io.RawIOBase):
             if not location:
                 raise SourceError("http_status", f"{checked.shown} redirects to nowhere; use another URL")
             url = urljoin(checked.url, location)
-        raise SourceError(
-            "http_status", f"{self._shown} redirects more than {MAX_REDIRECTS} times; use another URL"
-        )
+        raise SourceError("http_status", f"{self._shown} redirects more than {MAX_REDIRECTS} times; use another URL")
 
     def _get(self, url: CheckedUrl, offset: int) -> HTTPResponse:
         connection = self._connection = _PinnedConnection(url, self._options, self._token)
@@ -262,9 +256,7 @@ class HttpStream(io.RawIOBase):
             self._drop()
             self._token.check()
             reason = str(error) or type(error).__name__
-            raise SourceError(
-                "unreachable", f"{url.shown} cannot be reached ({reason}); is it up?"
-            ) from error
+            raise SourceError("unreachable", f"{url.shown} cannot be reached ({reason}); is it up?") from error
 
     def _accept(self, url: CheckedUrl, response: HTTPResponse, offset: int) -> None:
         status = response.status
@@ -288,9 +280,7 @@ class HttpStream(io.RawIOBase):
         self._drop()
         if status in (200, 206):
             raise SourceError("died_midway", f"{self._shown} changed while it was read; start it again")
-        raise SourceError(
-            "http_status", f"{url.shown} answered {status} {response.reason}; check the address"
-        )
+        raise SourceError("http_status", f"{url.shown} answered {status} {response.reason}; check the address")
 
     def _drop(self) -> None:
         # The connection first: nobody may shut the socket down once its descriptor can be another's.

@@ -78,9 +78,7 @@ class PcmStream(ABC):
         if isinstance(chunk, np.ndarray):
             return self._from_array(chunk)
         if not isinstance(chunk, bytes | bytearray | memoryview):
-            raise SourceError(
-                "bad_pcm", f"{self.label} gave a {type(chunk).__name__}; give bytes or an array"
-            )
+            raise SourceError("bad_pcm", f"{self.label} gave a {type(chunk).__name__}; give bytes or an array")
         data = self._rest + bytes(chunk)
         if len(data) > MAX_CHUNK_BYTES:
             raise SourceError("bad_pcm", f"{self.label} gave over {MAX_CHUNK_BYTES} bytes at once; give less")
@@ -91,9 +89,7 @@ class PcmStream(ABC):
     def _from_array(self, chunk: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
         wanted = self._format.channels
         if chunk.ndim > 2 or (chunk.ndim == 2 and chunk.shape[1] != wanted):
-            raise SourceError(
-                "bad_pcm", f"{self.label} gave the shape {chunk.shape}; give (samples, {wanted})"
-            )
+            raise SourceError("bad_pcm", f"{self.label} gave the shape {chunk.shape}; give (samples, {wanted})")
         if chunk.nbytes > MAX_CHUNK_BYTES or chunk.size % wanted:
             raise SourceError("bad_pcm", f"{self.label} gave {chunk.size} values; give fewer, whole samples")
         if np.issubdtype(chunk.dtype, np.floating):
@@ -135,9 +131,7 @@ class PipePcm(PcmStream):
 class IteratorPcm(PcmStream):
     """From an ordinary iterator, called in the worker thread: its `next` cannot be interrupted."""
 
-    def __init__(
-        self, iterable: Iterable[PcmChunk], label: str, pcm_format: PcmFormat, token: CancelToken
-    ) -> None:
+    def __init__(self, iterable: Iterable[PcmChunk], label: str, pcm_format: PcmFormat, token: CancelToken) -> None:
         super().__init__(label, pcm_format)
         self._iterable = iterable
         self._token = token
@@ -150,9 +144,7 @@ class IteratorPcm(PcmStream):
                 chunk = next(iterator)
             except StopIteration:
                 return
-            except (
-                Exception
-            ) as error:  # the caller's code: whatever it raises ends this source, not the server
+            except Exception as error:  # the caller's code: whatever it raises ends this source, not the server
                 raise SourceError("read_failed", f"{self.label} raised {error!r}") from error
             yield chunk
 

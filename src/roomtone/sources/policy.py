@@ -103,9 +103,7 @@ class SourcePolicy:
         scheme, host, port, target = split_url(url)
         shown = f"{scheme}://{host}"
         if not self.allow_private_addresses and port not in WEB_PORTS and port < FIRST_UNPRIVILEGED_PORT:
-            raise SourceError(
-                "refused", f"{shown}: port {port} is not a web port; use 80, 443 or one from 1024 up"
-            )
+            raise SourceError("refused", f"{shown}: port {port} is not a web port; use 80, 443 or one from 1024 up")
         if ":" in host or _DOTTED_QUAD.fullmatch(host):
             found = [host]
         else:
@@ -135,9 +133,7 @@ class SourcePolicy:
         real = _resolved(base / path)
         if not real.is_relative_to(base) or real == base:
             # Says the same whether the file exists or not: this must not be a way to look around.
-            raise SourceError(
-                "refused", f"{spec} is not below the media directory; copy it there or name one that is"
-            )
+            raise SourceError("refused", f"{spec} is not below the media directory; copy it there or name one that is")
         return real
 
     def check_stdin(self) -> None:
@@ -176,9 +172,7 @@ def split_url(url: str) -> tuple[str, str, int, str]:
     if len(url.encode("utf-8", "replace")) > MAX_URL_BYTES:
         raise SourceError("refused", f"a URL has at most {MAX_URL_BYTES} bytes")
     if _CONTROL.search(url):
-        raise SourceError(
-            "refused", f"{shown!r} has a space, backslash or control character; percent-encode it"
-        )
+        raise SourceError("refused", f"{shown!r} has a space, backslash or control character; percent-encode it")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -186,9 +180,7 @@ def split_url(url: str) -> tuple[str, str, int, str]:
     except ValueError as error:
         raise SourceError("refused", f"{shown} is not a URL ({error})") from error
     if "@" in parts.netloc:
-        raise SourceError(
-            "refused", "a URL with a user name or password is not allowed; remove what is before the @"
-        )
+        raise SourceError("refused", "a URL with a user name or password is not allowed; remove what is before the @")
     if port == 0:
         raise SourceError("refused", f"{shown}: there is no port 0")
     if "[" in parts.netloc and ":" not in host:
