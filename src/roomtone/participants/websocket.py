@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from roomtone.media.packet import Packet
-from roomtone.participants.websocket_events import event_frame, room_snapshot
+from roomtone.participants.websocket_events import event_frame, room_snapshot, track_info
 from roomtone.participants.websocket_lag import Lag
 from roomtone.protocol import messages
 from roomtone.protocol.close_codes import REMOVED, REPLACED, ROOM_CLOSED, TOO_SLOW, CloseCode
@@ -23,6 +23,7 @@ from roomtone.room import events
 from roomtone.room.events import LeaveReason, RoomEvent
 from roomtone.room.outbox import Outbox
 from roomtone.room.seat import Seat
+from roomtone.room.track import Track
 
 if TYPE_CHECKING:
     from roomtone.participants.websocket_connection import WebSocketConnection
@@ -68,6 +69,7 @@ class WebSocketParticipant:
         "_write",
         "dropped_frames",
         "lag",
+        "opened_by",
         "resume_token",
         "seat",
         "session",
@@ -87,6 +89,8 @@ class WebSocketParticipant:
         self.resume_token = resume_token
         self.lag = Lag()
         self.dropped_frames = 0
+        self.opened_by: dict[int, int] = {}
+        """The command that opened each of this participant's tracks."""
         self._policy = policy
         self._on_gone = on_gone
         self._connection: WebSocketConnection | None = None
@@ -258,7 +262,10 @@ class WebSocketParticipant:
         if outbox is None:
             outbox = self._outbox = Outbox(audio_limit_ms=int(self._policy.drop_s * 1000))
         before = outbox.dropped_packets
-        outbox.push_audio(packet, self.seat.room.frame_ms(packet.track))
+        track = self.seat.heard.get(packet.track)
+        if track is None:  # unsubscribed while a large room's slices were on their way
+            return
+        outbox.push_audio(packet, track.frame_ms)
         self.dropped_frames += outbox.dropped_packets - before
 
     def _drain(self) -> None:
@@ -298,19 +305,35 @@ class WebSocketParticipant:
     ) -> None:
         """Tell the client that it sits: `session_started`, then what it missed where that is still known."""
         seat = self.seat
-        view = seat.room.view(seat)
+        if missed is None:
+            snapshot = room_snapshot(seat.room.view(seat))
+        else:  # the client knows the room: the missed events bring it up to date
+            snapshot = messages.RoomSnapshot(name=seat.room.name, last_event_id=seat.room.last_event_id)
         self.send(
             messages.SessionStarted(
                 participant_id=seat.participant_id,
                 identity=seat.identity,
                 resume_token=self.resume_token,
-                room=room_snapshot(view),
+                room=snapshot,
                 limits=limits,
                 server_time_ms=now * 1000,
                 resumed="new" if not resumed else "snapshot" if missed is None else "events",
                 last_command_id=self.session.last_command_id,
+                refused=self.session.refusals if resumed else [],
                 permissions=[name for name in seat.grants.__dataclass_fields__ if getattr(seat.grants, name)],
             )
         )
         for event in missed or ():
             self.send_frame(event_frame(event))
+        if resumed:
+            # the answer to a track_open may have been lost with the old connection
+            for track in seat.tracks.values():
+                self.send(self.opened(track))
+
+    def opened(self, track: Track) -> messages.TrackOpened:
+        """The answer to the `track_open` that made `track`."""
+        return messages.TrackOpened(
+            event_id=self.seat.room.last_event_id,
+            track=track_info(track.view()),
+            command_id=self.opened_by.get(track.id),
+        )

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from roomtone.participants.websocket import WebSocketParticipant
-from roomtone.participants.websocket_events import track_info
 from roomtone.protocol import messages
 from roomtone.protocol.messages import Message
 from roomtone.room.errors import RoomError
@@ -22,9 +21,7 @@ def apply_command(participant: WebSocketParticipant, message: messages.ClientMes
     try:
         answer = _COMMANDS[type(message)](participant, message, now)
     except RoomError as error:
-        refusal = messages.Error(
-            code=error.code, message=str(error), retryable=error.retryable, command_id=command_id
-        )
+        refusal = messages.Error(code=error.code, message=str(error), retryable=error.retryable, command_id=command_id)
         session.refused(refusal)
         participant.send(refusal)
         return error.code
@@ -47,13 +44,13 @@ def _track_open(participant: WebSocketParticipant, message: messages.TrackOpen, 
         name=message.name,
         playout_interval_ms=message.playout_interval_ms,
     )
-    return messages.TrackOpened(
-        event_id=seat.room.last_event_id, track=track_info(track.view()), command_id=message.command_id
-    )
+    participant.opened_by[track.id] = message.command_id
+    return participant.opened(track)
 
 
 def _track_close(participant: WebSocketParticipant, message: messages.TrackClose, now: float) -> None:
     participant.seat.close_track(message.track, now)
+    participant.opened_by.pop(message.track, None)
 
 
 def _track_clock(participant: WebSocketParticipant, message: messages.TrackClock, now: float) -> None:

@@ -7,9 +7,7 @@ queue and no task of ours between the socket and the room.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import struct
-import termios
+import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -42,12 +40,19 @@ from roomtone.protocol.messages import MAX_MESSAGE_BYTES, SessionStart
 from roomtone.protocol.server import ServerSession
 from roomtone.room.errors import RoomError, SeatGone
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 log = structlog.get_logger(__name__)
 
 CLOSE_TIMEOUT_S: Final = 1.0
 """How long the peer has to answer a close frame before the socket is cut."""
 UNKNOWN_TRACK_ERROR_INTERVAL_S: Final = 1.0
 """Frames of a track that has just been closed may still be on their way: one complaint a second is enough."""
+SIOCOUTQNSD: Final = 0x894B
+"""linux/sockios.h: bytes in the send queue that were not sent even once."""
 _PING_FRAME: Final = encode_frame(PING, b"")
 
 
@@ -177,16 +182,20 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport.abort()
 
     def unsent_bytes(self) -> int:
-        """What waits in the transport and, where the system tells (Linux's SIOCOUTQ), in the kernel."""
+        """What waits in the transport and, where the system tells, in the kernel's send queue.
+
+        SIOCOUTQNSD rather than SIOCOUTQ: what is on its way and not yet acknowledged by the peer's kernel is
+        no sign of anything, since acknowledgements are delayed by up to 40 ms.
+        """
         waiting = self._transport.get_write_buffer_size()
         sock = self._transport.get_extra_info("socket")
-        if sock is None:
+        if sock is None or fcntl is None:
             return waiting
         try:
-            outq = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-        except OSError:
+            unsent = fcntl.ioctl(sock.fileno(), SIOCOUTQNSD, b"\0" * 4)
+        except OSError:  # not Linux, or not TCP
             return waiting
-        return waiting + int(struct.unpack("i", outq)[0])
+        return waiting + int.from_bytes(unsent, sys.byteorder)
 
     def sweep(self, now: float) -> None:
         """A few times a second: timeouts, pings and freshness."""
@@ -293,5 +302,3 @@ class WebSocketConnection(asyncio.Protocol):
         participant, self.participant = self.participant, None
         if participant is not None:
             participant.detach(self, self._clock(), leave=leave)
-
-

@@ -89,9 +89,7 @@ _MESSAGES: dict[type[RoomEvent], Callable[[Any], Message]] = {
     events.TrackClockTold: lambda e: messages.TrackClockTold(
         track=e.track, timestamp=e.timestamp, sender_time_ms=e.sender_time_ms
     ),
-    events.InterruptRequested: lambda e: messages.Interrupted(
-        participant_id=e.participant_id, track=e.track
-    ),
+    events.InterruptRequested: lambda e: messages.Interrupted(participant_id=e.participant_id, track=e.track),
     events.PlayoutReported: lambda e: messages.Playout(
         track=e.track,
         timestamp=e.timestamp,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import ssl
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any, Final, Self
 import structlog
 from aiohttp import web
 
-from roomtone.participants.websocket_connection import WebSocketConnection
+from roomtone.participants.websocket_connection import CLOSE_TIMEOUT_S, WebSocketConnection
 from roomtone.protocol import messages
 from roomtone.protocol.close_codes import GOING_AWAY
 from roomtone.protocol.errors import HandshakeError
@@ -79,11 +80,10 @@ class Server:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self.started_at = loop.time()
+        self._gone = asyncio.Event()
         self.spreader = Spreader(loop)
         self.rooms = Directory(ids=_new_id, max_rooms=self.config.max_rooms, spread=self.spreader)
-        self.door = Door(
-            self.config, self.keyring, self.rooms, new_token=lambda: secrets.token_urlsafe(24)
-        )
+        self.door = Door(self.config, self.keyring, self.rooms, new_token=lambda: secrets.token_urlsafe(24))
         self.streams = Streams(self)
         self._sweeper = Sweeper(loop, self._tick)
         app = web.Application(middlewares=[problems_middleware, self._check_access], client_max_size=MAX_BODY_BYTES)
@@ -120,20 +120,17 @@ class Server:
             return
         door = self.door
         door.closing = True
-        deadline = self._clock() + self.config.drain_timeout_s
         log.info("draining", connections=len(door.connections))
         await self.streams.close()
         for participant in door.participants():
             participant.send(messages.Draining(deadline_ms=round(self.config.drain_timeout_s * 1000)))
-        while door.connections and self._clock() < deadline:
-            await asyncio.sleep(0.02)
+        await self._all_gone(self.config.drain_timeout_s)
         for connection in tuple(door.connections):
             connection.close(GOING_AWAY)
-        deadline = self._clock() + 2.0  # a close is answered, or cut by the sweeper after a second
-        while door.connections and self._clock() < deadline:
-            await asyncio.sleep(0.02)
+        await self._all_gone(CLOSE_TIMEOUT_S)
         for connection in tuple(door.connections):
             connection.abort()
+        await self._all_gone(CLOSE_TIMEOUT_S)
         now = self._clock()
         for room in tuple(self.rooms):
             self.rooms.delete(room.name, now)
@@ -141,6 +138,14 @@ class Server:
         runner, self._runner = self._runner, None
         await runner.cleanup()
         log.info("stopped")
+
+    async def _all_gone(self, timeout_s: float) -> None:
+        """Wait until no connection is left, or for `timeout_s`."""
+        if self.door.connections:
+            self._gone.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._gone.wait()
 
     def _tls(self) -> ssl.SSLContext | None:
         if self.config.tls_cert is None:
@@ -234,6 +239,7 @@ class _Counted:
 
     def __init__(self, server: Server) -> None:
         self._sweeper = server._sweeper
+        self._gone = server._gone
         self._door = server.door
         self.new_session = server.door.new_session
         self.admit = server.door.admit
@@ -242,3 +248,5 @@ class _Counted:
     def connection_closed(self, connection: WebSocketConnection, name: str) -> None:
         self._sweeper.discard(connection)
         self._door.connection_closed(connection, name)
+        if not self._door.connections:
+            self._gone.set()

@@ -64,7 +64,8 @@ class Config(BaseSettings):
         default_factory=list, description='web origins that may connect besides our own; "*" for any'
     )
     allowed_hosts: list[str] = Field(
-        default_factory=list, description="Host names to answer to; empty: loopback names on loopback, else any"
+        default_factory=list,
+        description="Host names to answer to; empty: loopback names on loopback, else any",
     )
 
     max_connections: int = Field(10_000, ge=1, description="WebSocket connections in all")
@@ -72,7 +73,7 @@ class Config(BaseSettings):
     max_rooms: int = Field(1_000, ge=1, description="rooms at once")
     max_participants_per_room: int = Field(2_000, ge=1, description="a room's capacity, where none is given")
     max_tracks_per_participant: int = Field(8, ge=1, le=64)
-    max_track_bitrate_bps: int = Field(512_000, ge=6_000, description="more is dropped; 48 kHz PCM is 768,000")
+    max_track_bitrate_bps: int = Field(1_000_000, ge=6_000, description="more is dropped; 48 kHz PCM is 768,000")
     max_control_messages_per_s: int = Field(100, ge=10, description="a session's text messages")
     auto_create_rooms: bool = Field(True, description="joining makes the room; else only the room_create grant does")
     empty_room_timeout_s: float = Field(60, ge=0, description="a room nobody is in goes after this")

@@ -17,8 +17,8 @@ from roomtone.protocol.messages import MAX_MESSAGE_BYTES, SessionStart
 from roomtone.protocol.server import ServerSession
 from roomtone.room.directory import Directory
 from roomtone.room.errors import RoomError, RoomFull
-from roomtone.room.room import Room
 from roomtone.room.options import RoomOptions
+from roomtone.room.room import Room
 from roomtone.server.auth import ANY_ROOM, AuthError, Claims, Keyring
 from roomtone.server.config import Config
 
@@ -134,7 +134,11 @@ class Door:
         return self._seat(connection, message, session, claims, room, now)
 
     def _resume(
-        self, connection: WebSocketConnection, participant: WebSocketParticipant, last_event_id: int, now: float
+        self,
+        connection: WebSocketConnection,
+        participant: WebSocketParticipant,
+        last_event_id: int,
+        now: float,
     ) -> WebSocketParticipant:
         old = participant.connection
         if old is not None:  # the client noticed a dead connection before we did
@@ -226,5 +230,3 @@ class Door:
         if gone is not None:
             self.dropped_frames += participant.dropped_frames
             participant.session.close()
-
-

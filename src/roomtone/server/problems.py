@@ -23,9 +23,7 @@ class Problem(Exception):
         self.code = code
 
 
-def problem_response(
-    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def problem_response(status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> web.Response:
     """The document: type (about:blank), title, status, detail, and our own `code`."""
     body = {
         "type": "about:blank",
@@ -34,9 +32,7 @@ def problem_response(
         "code": code,
         "detail": detail,
     }
-    return web.Response(
-        status=status, body=msgspec.json.encode(body), content_type=CONTENT_TYPE, headers=headers
-    )
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type=CONTENT_TYPE, headers=headers)
 
 
 def web_reason(status: int) -> str:

@@ -6,8 +6,6 @@ more than everything else that an audio frame meets here (bench/, DESIGN of the 
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
@@ -32,7 +30,6 @@ def hand_over(request: web.Request, response: bytes, connection: WebSocketConnec
     transport = request.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the client went away during the handshake")
-    assert isinstance(transport, asyncio.Transport) or hasattr(transport, "set_protocol")
     # A peer that did not wait for our answer has its first frames here (aiohttp keeps what follows an upgrade).
     early = getattr(http, "_message_tail", b"")
     transport.write(response)
