@@ -31,16 +31,23 @@ class Access:
         except AuthError as error:
             raise Problem(401, "bad_token", str(error)) from error
 
+    def with_grant(self, request: web.Request, grant: Grant) -> Claims:
+        """Of a token with `grant`, whatever its room. Raises Problem 401, 403."""
+        claims = self.claims(request)
+        if not getattr(claims.grants, grant):
+            raise Problem(403, "grant_missing", f"the token lacks the grant {grant!r}")
+        return claims
+
     def to_manage_rooms(self, request: web.Request, room: str | None = None) -> Claims:
         """room_create, and for a token that is bound to a room that very room (None: all of them)."""
-        claims = self._with_grant(request, "room_create")
+        claims = self.with_grant(request, "room_create")
         if claims.room not in (None, ANY_ROOM, room):
             raise Problem(403, "wrong_room", f"the token is for the room {claims.room!r} only")
         return claims
 
     def in_room(self, request: web.Request, grant: Grant, room: str) -> Claims:
         """`grant` in `room`: the token names it, or "*"."""
-        claims = self._with_grant(request, grant)
+        claims = self.with_grant(request, grant)
         if claims.room not in (ANY_ROOM, room):
             bound = "no room" if claims.room is None else f"the room {claims.room!r} only"
             raise Problem(403, "wrong_room", f"the token is for {bound}")
@@ -60,12 +67,6 @@ class Access:
         forwarded = any(name in request.headers for name in FORWARDING_HEADERS)
         if forwarded or not _is_local(request.remote):
             self.claims(request)
-
-    def _with_grant(self, request: web.Request, grant: Grant) -> Claims:
-        claims = self.claims(request)
-        if not getattr(claims.grants, grant):
-            raise Problem(403, "grant_missing", f"the token lacks the grant {grant!r}")
-        return claims
 
 
 def _is_local(address: str | None) -> bool:

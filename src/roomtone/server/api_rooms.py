@@ -85,7 +85,7 @@ class RoomRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         """POST /v1/rooms"""
-        self._access.claims(request)
+        self._access.with_grant(request, "room_create")
         wanted = await read_body(request, CreateRoom)
         self._access.to_manage_rooms(request, wanted.name)
         server, created_at = self._server, now()
