@@ -12,7 +12,7 @@ from roomtone.media.packet import FLAG_DISCONTINUITY
 from roomtone.protocol import messages
 from roomtone.protocol.close_codes import GOING_AWAY
 from roomtone.server.app import Server
-from tests.client.rooms import DEADLINE_S, chirp, cut, joining, pcm_chunks, serving, until
+from tests.client.rooms import DEADLINE_S, SAMPLE, chirp, cut, joining, pcm_chunks, serving, until
 
 both_transports = pytest.mark.parametrize("memory", [False, True], ids=["socket", "memory"])
 
@@ -311,3 +311,47 @@ async def test_the_servers_bitrate_is_obeyed() -> None:
 def _tell_all(server: Server, message: messages.Message) -> None:
     for participant in server.door.participants():
         participant.send(message)
+
+
+async def test_a_stuck_uplink_drops_and_recovers() -> None:
+    """A server that does not read: the kernel takes it all, but unacknowledged audio is not piled up."""
+    async with serving(receive_report_interval_ms=100) as server, joining(server, "ada") as ada:
+        local = await ada.open_track()
+        local.write(chirp(0.02))
+        uplink = ada._link.uplink  # type: ignore[union-attr]
+        await until(lambda: uplink._reported)
+        (connection,) = server.door.connections
+        connection._transport.pause_reading()
+        async with asyncio.timeout(DEADLINE_S):
+            while ada.statistics.dropped_frames < 20:
+                local.write(chirp(0.02))
+                await asyncio.sleep(0.02)
+        held = ada.statistics.dropped_frames
+        connection._transport.resume_reading()
+        await until(lambda: not uplink.waiting)
+        async with asyncio.timeout(DEADLINE_S):
+            for _ in range(25):
+                local.write(chirp(0.02))
+                await asyncio.sleep(0.02)
+        assert ada.statistics.dropped_frames - held < 25
+        assert local.statistics.sent_frames > ada.statistics.dropped_frames
+
+
+async def test_a_session_that_ends_stops_its_tracks() -> None:
+    """Replaced in the middle of a file: wait() tells why, the file's thread ends with the room."""
+    async with serving() as server, joining(server, "ada") as older:
+        file = await older.publish(str(SAMPLE), loop=True)
+        live = await older.publish(pcm_chunks(chirp(5.0)))
+        async with joining(server, "ada"):
+            for track in (file, live):
+                with pytest.raises(roomtone.Replaced):
+                    await track.wait()
+            assert older.local_tracks == []
+
+
+async def test_large_data_is_the_callers_mistake() -> None:
+    """It is refused here, and does not cost the session."""
+    async with serving() as server, joining(server, "ada") as ada:
+        with pytest.raises(ValueError, match="bytes of JSON"):
+            await ada.send("x" * 20_000)
+        await ada.send("x" * 16_000)

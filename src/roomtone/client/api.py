@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote
@@ -22,11 +23,13 @@ class ServerApi:
 
     url: the server's address. token: with the grant that the call needs: room_create, moderate or ingress. All
     methods raise ApiError: the server's problem document (RFC 9457), status 0 where nobody answered.
+    tls: for a server whose certificate a private authority signed.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, tls: ssl.SSLContext | None = None) -> None:
         self._base = base_url(url) + "/v1"
         self._token = token
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -130,7 +133,9 @@ class ServerApi:
         headers = {"Content-Type": "application/json"} if body is not None else None
         data = msgspec.json.encode(body) if body is not None else None
         try:
-            async with self._session.request(method, url, data=data, headers=headers) as response:
+            async with self._session.request(
+                method, url, data=data, headers=headers, ssl=self._tls or True
+            ) as response:
                 content = await response.read()
         except TimeoutError as error:
             raise ApiError(0, {"title": f"no answer within {TIMEOUT_S:g} s from {url}"}) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
@@ -24,6 +25,7 @@ def connect(
     codecs: Sequence[str] = tuple(CODEC_NAMES),
     reconnect: bool = True,
     jitter: JitterSettings = WEBSOCKET,
+    tls: ssl.SSLContext | None = None,
 ) -> Room:
     """A room to be entered: `async with roomtone.connect(url, token) as room:`.
 
@@ -32,6 +34,7 @@ def connect(
     asynchronous or not, that gives a fresh one for every connection. room: needed where the token names none.
     name, metadata: how others see this participant. codecs: what this client can decode, in order of
     preference. reconnect: whether a lost connection comes back by itself. jitter: for frames() and mix().
+    tls: for a server whose certificate a private authority signed.
 
     Raises ValueError for an address or a codec that is none; entering raises ConnectError.
     """
@@ -45,7 +48,7 @@ def connect(
         base_url(url)
 
     def connector() -> Connector:
-        return SocketConnector(url) if isinstance(url, str) else MemoryConnector(url)
+        return SocketConnector(url, tls) if isinstance(url, str) else MemoryConnector(url)
 
     return Room(connector, introduction, jitter=jitter, reconnect=reconnect)
 

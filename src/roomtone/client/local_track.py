@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from roomtone.client.encoding import FrameMaker, PcmLike
-from roomtone.client.errors import NotInRoom
+from roomtone.client.errors import CommandLost, NotInRoom
 from roomtone.client.feeds import Encoded, FrameSource, PcmSource
 from roomtone.client.link import Answer, Link
 from roomtone.media.pacer import Pacer
-from roomtone.media.packet import CODEC_NAMES
+from roomtone.media.packet import CLOCK_RATE_HZ, CODEC_NAMES
 from roomtone.protocol.messages import (
     AudioEnd,
     DuckTrack,
@@ -26,6 +26,8 @@ from roomtone.protocol.messages import (
 from roomtone.protocol.sender import TrackSender
 
 CLOCK_INTERVAL_S: Final = 5.0
+RESTART_S: Final = 0.2
+"""A pause between two writes that is longer than this was heard as one, and begins a talkspurt."""
 QUEUE_MS: Final = 500
 """How far a source may run ahead of what is released; what is more waits in the source."""
 
@@ -111,6 +113,9 @@ class LocalTrack:
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._source_done = False
         self._clock_told_at = float("-inf")
+        self._written_until = 0.0
+        self._attached = True
+        self._released = False
         self._bitrate_bps = options.bitrate_bps
         self._sent = 0
         self._unsent_muted = 0
@@ -153,7 +158,18 @@ class LocalTrack:
             raise NotInRoom("the track was closed")
         if self._source is not None:
             raise RuntimeError("this track plays a source; open another with room.open_track() to write")
-        for frame in self._make().push(pcm):
+        frames = self._make().push(pcm)
+        if not frames:
+            return
+        now = self._loop.time()
+        pause_s = now - self._written_until
+        if pause_s > RESTART_S:
+            if self._written_until:
+                # Nobody spoke meanwhile, but time went on; listeners go by the timestamps.
+                self._sender.gap(round(pause_s * CLOCK_RATE_HZ))
+            self._written_until = now
+        for frame in frames:
+            self._written_until += frame.duration_ticks / CLOCK_RATE_HZ
             self._send(frame)
 
     def end_talkspurt(self) -> None:
@@ -215,12 +231,17 @@ class LocalTrack:
         self._source = source
         self._feeder = self._loop.create_task(self._feed(source), name="roomtone-feeder")
 
+    def detach(self) -> None:
+        """The seat was lost and the track with it: what is made until attach() is not sent."""
+        self._attached = False
+
     def attach(self, answer: Answer) -> None:
         """The track was opened again in another session, under another id."""
         assert isinstance(answer, TrackOpened)
         old = self._sender
         self._link.uplink.forget(old.track_id)
         self._sender = TrackSender(answer.track.track, old.codec, sequence=old.sequence, timestamp=old.timestamp)
+        self._attached = True
         self.muted_by_moderator = answer.track.muted_by_moderator
         if self.muted:
             consume(self._link.request(Mute, muted=True, track=self.id))
@@ -239,8 +260,8 @@ class LocalTrack:
         if self._source is not None:
             self._source.set_bitrate(self._bitrate_bps)
 
-    async def stop(self, error: Exception | None = None) -> None:
-        """Stop sending and give everything back; the room is told by close() alone."""
+    def halt(self, error: Exception | None = None) -> None:
+        """Send nothing more, from now on; wait() ends, by `error` where there is one. stop() gives the rest back."""
         if self.closed:
             return
         self.closed = True
@@ -248,18 +269,26 @@ class LocalTrack:
             self._timer.cancel()
         if self._feeder is not None:
             self._feeder.cancel()
+        self._link.uplink.forget(self.id)
+        self._finish(error)
+
+    async def stop(self) -> None:
+        """Stop sending and give everything back; the room is told by close() alone. May be called again."""
+        self.halt()
+        if self._released:
+            return
+        self._released = True
+        if self._feeder is not None:
             await asyncio.gather(self._feeder, return_exceptions=True)
         if self._source is not None:
             await self._source.stop()
         if self._maker is not None:
             self._maker.close()
-        self._link.uplink.forget(self.id)
-        self._finish(error)
 
-    def fail(self, error: Exception) -> None:
-        """The track could not be opened again: wait() raises, nothing more is sent."""
-        self._finish(error)
-        self._loop.create_task(self.stop(error), name="roomtone-stop")
+    @property
+    def released(self) -> bool:
+        """Whether stop() was called."""
+        return self._released
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -268,6 +297,8 @@ class LocalTrack:
         self._link.uplink.forget(self.id)
         try:
             await self._link.request(Mute, muted=muted, track=self.id)
+        except CommandLost:
+            pass  # attach() tells the new seat
         except BaseException:
             self.muted = before
             raise
@@ -332,8 +363,8 @@ class LocalTrack:
             self._schedule()
 
     def _send(self, frame: Encoded, *, end: bool = False) -> None:
-        if self.muted or self.muted_by_moderator:
-            self._unsent_muted += 1
+        if self.muted or self.muted_by_moderator or not self._attached:
+            self._unsent_muted += self._attached
             self._sender.gap(frame.duration_ticks)
             return
         now = self._loop.time()

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from weakref import WeakSet
 
+import msgspec
+
 from roomtone.client.errors import CommandLost, ConnectError, NotInRoom
 from roomtone.client.events import EventStream, RoomEvent, State, StateChanged, as_event
 from roomtone.client.feeds import ReaderSource
@@ -99,7 +101,7 @@ class Room:
         """Give the seat up, stop all tracks, close everything. May be called again."""
         if self._link is None:
             return
-        for track in self._tracks.live:
+        for track in tuple(self._tracks.local):
             await track.stop()
         await self._link.leave()
 
@@ -281,8 +283,10 @@ class Room:
         """A data message to everyone, or to the identities in `to`. data: any JSON value up to 16 KiB.
 
         This and all commands below return when the server has done it, wait over a reconnect, and raise
-        CommandRefused, CommandLost or NotInRoom.
+        CommandRefused, CommandLost or NotInRoom. ValueError for data that is too large.
         """
+        if len(msgspec.json.encode(data)) > messages.MAX_DATA_BYTES:
+            raise ValueError(f"data is at most {messages.MAX_DATA_BYTES} bytes of JSON")
         targets = None if to is None else list(to)
         await self._live().request(messages.SendMessage, data=data, topic=topic, to=targets)
 

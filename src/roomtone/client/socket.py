@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -129,8 +130,9 @@ class SocketTransport:
 class SocketConnector:
     """Opens WebSockets to one address. `close` gives the HTTP session back."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self._url = base_url(url)
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, url: str | None) -> SocketTransport:
@@ -144,6 +146,7 @@ class SocketConnector:
                     address,
                     protocols=(SUBPROTOCOL,),
                     compress=0,
+                    ssl=self._tls or True,
                     max_msg_size=_MAX_RECEIVED_BYTES,
                     timeout=aiohttp.ClientWSTimeout(ws_receive=IDLE_TIMEOUT_S, ws_close=CLOSE_TIMEOUT_S),
                 )

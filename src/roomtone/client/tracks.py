@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from roomtone.client.errors import CommandRefused
 from roomtone.client.link import Answer, Link
-from roomtone.client.local_track import LocalTrack
+from roomtone.client.local_track import LocalTrack, consume
 from roomtone.client.remote_track import RemoteTrack
 from roomtone.client.roster import Roster
 from roomtone.media.delay import JitterSettings
@@ -46,7 +46,7 @@ class Tracks:
 
     def add(self, track: LocalTrack) -> None:
         """A track of one's own was opened."""
-        self.local[:] = self.live
+        self.local[:] = [one for one in self.local if not one.released]
         self.local.append(track)
 
     def next_unseen(self) -> RemoteTrack | None:
@@ -94,12 +94,15 @@ class Tracks:
             self._told(info)
         for track in self.live:
             if new_seat or track.id not in self._roster.tracks:
+                track.detach()
                 future = link.request(messages.TrackOpen, **track.options.opening())
-                future.add_done_callback(partial(self._reopened, track))
+                future.add_done_callback(partial(self._reopened, link, track))
 
     def end(self, error: Exception | None) -> None:
         """The session is over."""
         self._close_remote(error)
+        for track in self.live:
+            track.halt(error)
         self._came.set()
 
     def _told(self, info: TrackInfo) -> None:
@@ -127,14 +130,16 @@ class Tracks:
             track.close(error)
         self.remote.clear()
 
-    def _reopened(self, track: LocalTrack, done: asyncio.Future[Answer]) -> None:
+    def _reopened(self, link: Link, track: LocalTrack, done: asyncio.Future[Answer]) -> None:
         if done.cancelled():
             return
         error = done.exception()
-        if track.closed:
-            return
         if error is None:
-            track.attach(done.result())
+            answer = done.result()
+            if not track.closed:
+                track.attach(answer)
+            elif isinstance(answer, messages.TrackOpened) and link.session.state != "closed":
+                consume(link.request(messages.TrackClose, track=answer.track.track))
         elif isinstance(error, CommandRefused):
-            track.fail(error)
+            track.halt(error)
         # After CommandLost or NotInRoom the next session, if there is one, opens it again.
