@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from roomtone.room.grants import Grants
     from roomtone.server.app import Server
+    from roomtone.server.auth import Key, mint
     from roomtone.sources.errors import SourceError
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
@@ -99,6 +100,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "roomtone.room.grants": ("Grants",),
     "roomtone.server.app": ("Server",),
+    "roomtone.server.auth": ("Key", "mint"),
     "roomtone.sources.errors": ("SourceError",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
@@ -114,6 +116,7 @@ __all__ = [  # noqa: RUF022  plain alphabetical order, as the reference page has
     "Grants",
     "Interrupted",
     "JitterSettings",
+    "Key",
     "LOSSY",
     "LocalTrack",
     "Microphone",
@@ -146,6 +149,7 @@ __all__ = [  # noqa: RUF022  plain alphabetical order, as the reference page has
     "TrackUpdated",
     "WEBSOCKET",
     "connect",
+    "mint",
 ]
 
 
