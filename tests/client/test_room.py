@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import roomtone
-from roomtone.media.packet import Codec
+from roomtone.media.packet import FLAG_TALKSPURT_START, Codec
 from roomtone.media.pcm import Pcm
+from roomtone.protocol.messages import AudioEnded, Playout, TrackFlushed
 from tests.client.rooms import DEADLINE_S, SAMPLE, chirp, cut, hear, joining, likeness, pcm_chunks, serving, until
 
 both_transports = pytest.mark.parametrize("memory", [False, True], ids=["socket", "memory"])
@@ -213,7 +214,7 @@ async def test_flush_takes_back_what_was_not_heard() -> None:
         heard = await hear(remote, 0.3)
         assert np.abs(heard).max() > 1_000
         assert await local.flush() > 100
-        flushed = await anext(_take(told, roomtone.client.events.messages.TrackFlushed, 1))
+        flushed = await anext(_take(told, TrackFlushed, 1))
         assert flushed.track == local.id
         await local.close()
         with pytest.raises(StopAsyncIteration):
@@ -244,7 +245,7 @@ async def test_playout_reports_reach_the_owner() -> None:
         packets = remote.packets()
         await hear(remote, 0.8)
         start = (await anext(packets)).timestamp
-        reports = [event async for event in _take(events, roomtone.client.events.messages.Playout, 4)]
+        reports = [event async for event in _take(events, Playout, 4)]
         assert all(report.track == local.id for report in reports)
         assert reports[-1].participant_id == bob.participant_id
         assert reports[-1].output_latency_ms == 12
@@ -380,3 +381,20 @@ async def _take(events, kind, count):  # type: ignore[no-untyped-def]
                 count -= 1
                 if not count:
                     return
+
+
+async def test_a_pause_between_writes_is_a_pause() -> None:
+    """Time goes on while nobody writes: the next frame's timestamp tells it, and begins a talkspurt."""
+    async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
+        local = await ada.open_track()
+        packets = (await bob.next_track(DEADLINE_S)).packets()
+        local.write(chirp(0.04))
+        await asyncio.sleep(0.3)
+        local.write(chirp(0.02))
+        first, second, third = [await anext(packets) for _ in range(3)]
+        assert (second.timestamp - first.timestamp) % 2**32 == 960
+        assert (third.timestamp - second.timestamp) % 2**32 > 960 + 48 * 200
+        assert [bool(packet.flags & FLAG_TALKSPURT_START) for packet in (first, second, third)] == [True, False, True]
+        told = bob.events()
+        local.end_talkspurt()
+        assert (await anext(_take(told, AudioEnded, 1))).track == local.id
