@@ -86,14 +86,14 @@ def test_operations_have_hysteresis_and_an_interval() -> None:
 
 
 def test_silence_is_cut_earlier_and_a_stall_is_bridged() -> None:
-    """5 ms too much is cut in silence; when nothing comes the second half of the buffer is slowed down."""
+    """5 ms too much is cut in silence; when nothing comes the last part of the buffer is slowed down."""
     controller = DelayController(fixed(200.0))
     assert controller.decide(6.0, 150.0, False, 0.0) is Operation.NORMAL
     assert controller.decide(6.0, 150.0, True, 0.0) is Operation.ACCELERATE
     controller = DelayController(WEBSOCKET)
     end = feed(controller, StreamNetwork(3, [(10.0, 10.3), (13.0, 13.25)]), 15.0)
     assert controller.decide(0.0, 0.4 * controller.target_ms, False, end) is Operation.NORMAL
-    assert controller.decide(0.0, 0.6 * controller.target_ms, False, end + 0.1) is Operation.NORMAL
+    assert controller.decide(0.0, 0.7 * controller.target_ms, False, end + 0.1) is Operation.NORMAL
     assert controller.decide(0.0, 0.4 * controller.target_ms, False, end + 0.1) is Operation.FAST_EXPAND
 
 

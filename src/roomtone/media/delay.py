@@ -20,6 +20,7 @@ _MERGE_PEAKS_MS: Final = 400.0
 _LOSS_INTERVAL: Final = 50  # packets between two looks at the share lost, as a receiver report does
 _LOSS_SMOOTHING: Final = 0.1
 _RENORMALISE_AT: Final = 1e9
+_BRIDGED_SHARE: Final = 0.65  # of the target: what a stall leaves to be slowed down
 _FORGOTTEN: Final = 1e-6  # a share of the weight that cannot matter: the search need not pass it again
 
 
@@ -177,13 +178,13 @@ class DelayController:
         """What to do with the sound that was decoded now, so far over the target and with so much left.
 
         Once begun, speeding up goes on until the latency is at the target, and slowing down likewise; in
-        silence, where it costs nothing, it begins earlier. In the middle of a stall the second half of what
+        silence, where it costs nothing, it begins earlier. In the middle of a stall the last part of what
         is left is slowed down, to reach further.
         """
         settings = self._settings
         if over_ms > (settings.settle_over_ms if silent else settings.accelerate_over_ms):
             self._steering = Operation.ACCELERATE
-        elif over_ms < -min(settings.expand_under_ms, self._target_ms / 2.0):
+        elif over_ms < -min(settings.expand_under_ms, self._target_ms / 4.0):
             self._steering = Operation.EXPAND
         elif self._steering is Operation.ACCELERATE:
             if over_ms <= settings.settle_over_ms:
@@ -192,7 +193,7 @@ class DelayController:
             self._steering = Operation.NORMAL
         now_ms = now * 1000.0
         stalled = now_ms - self._last_arrival_ms > self._quantile_ms + settings.stall_after_ms
-        if settings.adaptive and stalled and buffered_ms < self._target_ms / 2.0:
+        if settings.adaptive and stalled and buffered_ms < self._target_ms * _BRIDGED_SHARE:
             return Operation.FAST_EXPAND
         if self._steering is Operation.ACCELERATE and over_ms > settings.fast_over_ms:
             return Operation.FAST_ACCELERATE
@@ -292,7 +293,7 @@ class DelayController:
     def _expected_peak_ms(self, now_ms: float) -> float:
         """The largest stall to expect: the largest of the n seen, plus an n-th, as for the end of a uniform range.
 
-        Slightly less, for the second half of the buffer is stretched when it comes to that.
+        Slightly less, for the last part of the buffer is stretched when it comes to that.
         """
         settings = self._settings
         peaks = self._peaks

@@ -17,6 +17,7 @@ from roomtone.media.codec import duration_ticks
 from roomtone.media.delay import TICKS_PER_MS, DelayController, JitterSettings, Operation
 from roomtone.media.jitter_line import PlayoutLine
 from roomtone.media.jitter_queue import MAX_PACKETS, Entry, PacketQueue
+from roomtone.media.jitter_splice import FADE_AFTER_MS, SILENT_AFTER_MS, fade, resampled, spliced
 from roomtone.media.jitter_statistics import JitterStatistics, JitterTotals
 from roomtone.media.opus_packet import has_fec
 from roomtone.media.packet import (
@@ -27,13 +28,9 @@ from roomtone.media.packet import (
     Codec,
     Packet,
 )
-from roomtone.media.stretch import MAX_LAG_MS, Pcm, accelerate, expand, is_silent, resample
+from roomtone.media.stretch import Pcm, is_silent
 
 CONCEAL_MS: Final = 10
-FADE_AFTER_MS: Final = 60
-"""Invented sound is faded from here..."""
-SILENT_AFTER_MS: Final = 160
-"""... to silence here."""
 STRETCH_BLOCK_MS: Final = 20
 """Short frames are stretched together, so that a pitch period fits in."""
 MAX_BRIDGE_MS: Final = 1_000.0
@@ -263,7 +260,7 @@ class JitterBuffer:
         than is pending costs nothing, and more costs a whole pull. Negative: how much must be put in.
         """
         over_ms = self._latency_ms(timestamp, now) - self._controller.target_ms
-        if self._frame_ticks * self._rate_hz < self._pull * CLOCK_RATE_HZ:
+        if over_ms < 0.0 or self._frame_ticks * self._rate_hz < self._pull * CLOCK_RATE_HZ:
             return over_ms
         pull_ms = self._pull * 1000 / self._rate_hz
         return math.floor(over_ms / pull_ms) * pull_ms + self._line.pending * 1000 / self._rate_hz
@@ -331,13 +328,8 @@ class JitterBuffer:
             totals.silent_concealed_samples += samples
             self._line.add_silence(samples)
             return
-        block = self._shape(self._decoder.conceal(samples))
-        if done_ms >= FADE_AFTER_MS:
-            gains = 1.0 - (done_ms - FADE_AFTER_MS + np.linspace(0, CONCEAL_MS, samples)[:, None]) / (
-                SILENT_AFTER_MS - FADE_AFTER_MS
-            )
-            block = np.rint(block * gains).astype(np.int16)
-        self._line.add(block, None)
+        block = self._invent(samples)
+        self._line.add(fade(block, done_ms, CONCEAL_MS), None)
         if done_ms >= FADE_AFTER_MS:
             self._line.torn = True  # the decoder would come back at full strength
 
@@ -345,7 +337,11 @@ class JitterBuffer:
         """The pause between DTX packets: the decoder's comfort noise."""
         samples = self._rate_hz * CONCEAL_MS // 1000
         self._filled += CONCEAL_MS * CLOCK_RATE_HZ // 1000
-        self._line.add(self._shape(self._decoder.conceal(samples)), None)
+        self._line.add(self._invent(samples), None)
+
+    def _invent(self, samples: int) -> Pcm:
+        block = self._shape(self._decoder.conceal(samples))
+        return block if len(block) else np.zeros((samples, self._channels), dtype=np.int16)
 
     def _recover(self, entry: Entry, gap: int, now: float) -> None:
         """The packet before `entry` from the copy in it."""
@@ -431,29 +427,19 @@ class JitterBuffer:
 
     def _stretch(self, block: Pcm, operation: Operation, over_ms: float, now: float) -> Pcm:
         """`block` shorter or longer, and booked, or as it is where no splice would go unheard."""
-        before = self._line.tail
-        fast = operation in (Operation.FAST_ACCELERATE, Operation.FAST_EXPAND)
         slower = operation in (Operation.EXPAND, Operation.FAST_EXPAND)
         if not slower and not len(self._queue) and over_ms > self._frame_ticks / TICKS_PER_MS:
             return block  # the next packet is overdue: this is not the time to hurry
-        likeness = 0.6 if fast else 0.85 if slower else 0.9
-        if self._music:
-            difference = max(1, len(block) // (100 if fast else 200))
-            stretched = resample(before, block, difference if slower else -difference)
-        elif slower:
-            most_ms = MAX_LAG_MS if fast else 5.0 - over_ms
-            stretched = expand(before, block, self._rate_hz, likeness=likeness, most_ms=most_ms)
-        elif fast and is_silent(block):
-            stretched = block[:0]
-            self._line.torn = True
-        else:
-            stretched = accelerate(before, block, self._rate_hz, likeness=likeness, most_ms=over_ms)
+        apply = resampled if self._music else spliced
+        stretched = apply(operation, self._line.tail, block, self._rate_hz, over_ms)
         change = len(stretched) - len(block)
         if change:
             self._totals.accelerated_samples += max(0, -change)
             self._totals.expanded_samples += max(0, change)
             if not self._music:
                 self._controller.stretched(now)
+        if not len(stretched):
+            self._line.torn = True
         return stretched
 
     def _shape(self, block: Pcm) -> Pcm:
