@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 
+import structlog
 import uvloop
 from _processes import free_port
 
@@ -61,4 +63,5 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     uvloop.run(serve())

@@ -4,7 +4,7 @@
  *
  * The plan has one line a connection, `ROLE ROOM TOKEN`. Roles: `l` listens, `s` opens a track, sends 50 frames a second and
  * listens, `k` is a listener with a small receive buffer that stops reading and reporting when the measurement begins.
- * Every listener sends a receive_report each 500 ms; all sending is paced on absolute time and spread evenly,
+ * Every listener sends a receive_report each 500 ms (--report-ms, 0 for none); all sending is paced on absolute time and spread evenly,
  * with --bunched all at once.
  * A frame carries the CLOCK_MONOTONIC time of its sending; its delay ends when this program reads it, or, with
  * --kernel-stamps, when the kernel put it into the receiving socket (the server's own `send`, on loopback).
@@ -13,7 +13,7 @@
 #include "common.h"
 
 enum state { NEW, UPGRADING, STARTING, OPENING, READY, GONE };
-enum { MAX_TRACKS = 16, IN_FLIGHT = 32, REPORT_NS = 500 * 1000 * 1000, BUFFER_BYTES = 8 << 20, TOLD_CLOSES = 20 };
+enum { MAX_TRACKS = 16, IN_FLIGHT = 32, BUFFER_BYTES = 8 << 20, TOLD_CLOSES = 20 };
 
 struct heard {
     uint16_t track, sequence;
@@ -354,6 +354,7 @@ static void print_result(double seconds, double server_cpu_s, double own_cpu_s) 
 int main(int argc, char **argv) {
     double warmup = 1, seconds = 5;
     int pid = 0;
+    int64_t report_ns = 500 * 1000 * 1000;
     clockid_t server_clock = CLOCK_MONOTONIC;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "0";
@@ -363,6 +364,7 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--port") == 0) port = atoi(value), i++;
         else if (strcmp(argv[i], "--warmup") == 0) warmup = atof(value), i++;
         else if (strcmp(argv[i], "--seconds") == 0) seconds = atof(value), i++;
+        else if (strcmp(argv[i], "--report-ms") == 0) report_ns = atoi(value) * 1000000ll, i++;
         else if (strcmp(argv[i], "--cpu-pid") == 0) pid = atoi(value), i++;
         else return fprintf(stderr, "load: what is %s?\n", argv[i]), 2;
     }
@@ -378,16 +380,17 @@ int main(int argc, char **argv) {
     int64_t start = now_ns();
     struct round rounds[] = {
         {speakers, speaker_count, 0, start, 0, FRAME_NS, publish},
-        {listeners, listener_count, 0, start, 0, REPORT_NS, report},
+        {listeners, listener_count, 0, start, 0, report_ns, report},
     };
-    serve_until(start + warmup * 1e9, rounds, 2, 0);
+    int round_count = report_ns > 0 ? 2 : 1;
+    serve_until(start + warmup * 1e9, rounds, round_count, 0);
     printf("{\"event\": \"begin\"}\n");
     fflush(stdout);
     begin_ns = now_ns();
     int64_t cpu = pid ? clock_ns(server_clock) : 0, own = own_cpu_ns();
     measuring = 1;
     if (stuck_count) get_stuck();
-    serve_until(begin_ns + seconds * 1e9, rounds, 2, 0);
+    serve_until(begin_ns + seconds * 1e9, rounds, round_count, 0);
     cpu = pid ? clock_ns(server_clock) - cpu : 0;
     print_result((now_ns() - begin_ns) / 1e9, cpu / 1e9, (own_cpu_ns() - own) / 1e9);
     return 0;
