@@ -62,6 +62,36 @@ async def test_every_codec_carries_sound(codec: str) -> None:
         assert likeness(await hear(track, 0.8), said) > 0.9
 
 
+@pytest.mark.parametrize("kind", ["array", "list", "generator"])
+async def test_pcm_at_hand_is_published(kind: str) -> None:
+    """An array, a list of them and a plain generator are sources too, at the rate that is told."""
+    said = chirp(0.6, 24_000, low_hz=300, high_hz=1_500)
+    sources = {"array": said, "list": [said], "generator": (said[at : at + 100] for at in range(0, len(said), 100))}
+    async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
+        track = await ada.publish(sources[kind], sample_rate_hz=24_000)
+        remote = await bob.next_track(DEADLINE_S)
+        assert likeness(await hear(remote, 0.8), chirp(0.6, low_hz=300, high_hz=1_500)) > 0.8
+        await track.wait()
+
+
+async def test_a_demoted_speaker_stops() -> None:
+    """A listener's frames are not sent; the track stays, and goes on after a promotion."""
+    grants = {"moderate": True}
+    async with serving() as server, joining(server, "mo", grants=grants) as mo, joining(server, "bob") as bob:
+        track = await bob.open_track()
+        packets = (await mo.next_track(DEADLINE_S)).packets()
+        await mo.moderate("demote", "bob")
+        await until(lambda: bob.participants["bob"].role == "listener")
+        track.write(chirp(0.1))
+        assert (track.statistics.sent_frames, track.statistics.muted_frames) == (0, 5)
+        with pytest.raises(roomtone.CommandRefused):
+            await bob.open_track()
+        await mo.moderate("promote", "bob")
+        await until(lambda: bob.participants["bob"].role == "speaker")
+        track.write(chirp(0.02))
+        assert (await anext(packets)).track == track.id
+
+
 async def test_written_pcm_is_framed_and_numbered() -> None:
     """write() takes pieces of any length and sends whole frames with consecutive numbers and times."""
     async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
@@ -358,10 +388,11 @@ async def test_a_room_is_entered_once() -> None:
                 await room.join()
 
 
-async def test_an_abandoned_iterator_costs_nothing() -> None:
+@pytest.mark.parametrize("interval_ms", [0, 100])
+async def test_an_abandoned_iterator_costs_nothing(interval_ms: int) -> None:
     """A frames() loop that was broken out of leaves no jitter buffer behind."""
     async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
-        await ada.publish(pcm_chunks(chirp(1.0)))
+        await ada.publish(pcm_chunks(chirp(1.0)), playout_interval_ms=interval_ms)
         remote = await bob.next_track(DEADLINE_S)
         await hear(remote, 0.1)
         assert remote.statistics is None

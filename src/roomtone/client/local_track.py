@@ -76,7 +76,7 @@ class LocalStatistics:
     """What became of a track's frames.
 
     sent_frames: given to the connection. dropped_frames: since the connection took no more, of all tracks of
-    this session. muted_frames: made while muted, not sent. queued_ms: read, and waiting for its time.
+    this session. muted_frames: made while muted or demoted, not sent. queued_ms: read, and waiting for its time.
     underruns: how often the source came too late. bitrate_bps: what the encoder is asked for.
     """
 
@@ -116,6 +116,7 @@ class LocalTrack:
         self._written_until = 0.0
         self._attached = True
         self._released = False
+        self._silenced = False
         self._bitrate_bps = options.bitrate_bps
         self._sent = 0
         self._unsent_muted = 0
@@ -200,6 +201,7 @@ class LocalTrack:
         if self._maker is not None:
             self._maker.clear()
         self._link.uplink.flush(self.id)
+        self._sender.gap(0)  # the next frame begins a talkspurt
         await self._link.request(FlushTrack, track=self.id, from_sequence=self._sender.sequence)
         if self._source_done:
             self._finish()
@@ -250,6 +252,12 @@ class LocalTrack:
         """The room tells how the track stands now."""
         if info.muted_by_moderator != self.muted_by_moderator:
             self.muted_by_moderator = info.muted_by_moderator
+            self._link.uplink.forget(self.id)
+
+    def set_silenced(self, silenced: bool) -> None:
+        """A listener on a stage is not heard: nothing is sent until the promotion."""
+        if silenced != self._silenced:
+            self._silenced = silenced
             self._link.uplink.forget(self.id)
 
     def set_bitrate(self, bitrate_bps: int) -> None:
@@ -363,7 +371,7 @@ class LocalTrack:
             self._schedule()
 
     def _send(self, frame: Encoded, *, end: bool = False) -> None:
-        if self.muted or self.muted_by_moderator or not self._attached:
+        if self.muted or self.muted_by_moderator or self._silenced or not self._attached:
             self._unsent_muted += self._attached
             self._sender.gap(frame.duration_ticks)
             return

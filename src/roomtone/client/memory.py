@@ -186,12 +186,10 @@ class MemoryTransport:
         if self._end is not None:
             return
         try:
-            messages = self._parser.feed(data)
-        except ProtocolError as error:
+            for opcode, payload in self._parser.feed(data):
+                self._take(opcode, payload)
+        except (ProtocolError, UnicodeDecodeError) as error:
             self._fail(error)
-            return
-        for opcode, payload in messages:
-            self._take(opcode, payload)
         if self._parser.error is not None:
             self._fail(self._parser.error)
 
@@ -218,7 +216,7 @@ class MemoryTransport:
             self._server_end.account(len(message))
             self._readable.set()
 
-    def _fail(self, error: ProtocolError) -> None:
+    def _fail(self, error: Exception) -> None:
         self._flush_then_finish(TransportClosed(WEBSOCKET_ERROR.code, str(error)))
         self._server_end.cut()
 

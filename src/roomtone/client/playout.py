@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,11 +45,19 @@ class Frame:
 class Playout:
     """One listener's ear for one track. push() whatever comes, pull() in real time; never waits.
 
-    frame_ms: how much pull() gives, 10 to 1,000 in steps of 10. Raises ValueError for other settings.
+    frame_ms: how much pull() gives, 10 to 1,000 in steps of 10. sample_rate_hz: a multiple of 400. on_pull: told
+    of each pull(now) after it. Raises ValueError for other settings.
     """
 
     def __init__(
-        self, info: TrackInfo, settings: JitterSettings, *, sample_rate_hz: int, channels: int, frame_ms: int
+        self,
+        info: TrackInfo,
+        settings: JitterSettings,
+        *,
+        sample_rate_hz: int,
+        channels: int,
+        frame_ms: int,
+        on_pull: Callable[[Playout, float], None] | None = None,
     ) -> None:
         if frame_ms % 10 or not 10 <= frame_ms <= MAX_FRAME_MS:
             raise ValueError(f"frame_ms is 10 to {MAX_FRAME_MS} in steps of 10, not {frame_ms}")
@@ -65,6 +74,7 @@ class Playout:
         )
         self._codec = codec
         self._channels = channels
+        self._on_pull = on_pull
         self._gain = GainRamp(sample_rate_hz)
         self._pulls = frame_ms // pull_ms
         self._drain_left = _DRAIN_PULLS_MS // frame_ms
@@ -94,7 +104,10 @@ class Playout:
         self.timestamp = buffer.playout_timestamp if self._started else None
         parts = [buffer.pop(now) for _ in range(self._pulls)]
         pcm = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Frame(with_channels(self._gain.apply(pcm), self._channels), self.sample_rate_hz, self.timestamp)
+        frame = Frame(with_channels(self._gain.apply(pcm), self._channels), self.sample_rate_hz, self.timestamp)
+        if self._on_pull is not None:
+            self._on_pull(self, now)
+        return frame
 
     def flush(self, from_sequence: int, now: float) -> None:
         """Everything older than `from_sequence` is not to be heard."""

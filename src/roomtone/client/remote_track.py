@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
-from weakref import WeakSet
+from weakref import ReferenceType, WeakSet, ref
 
 from roomtone.client.cadence import Cadence
 from roomtone.client.playout import Frame, Playout
@@ -59,10 +59,10 @@ class FrameStream:
     everything of it was heard; raises the room's error where the session ended by one.
     """
 
-    def __init__(self, playout: Playout, on_pull: Callable[[Playout], None]) -> None:
+    def __init__(self, playout: Playout, on_end: Callable[[Playout, float], None]) -> None:
         self._playout = playout
         self._cadence = Cadence(playout.frame_ms / 1000)
-        self._on_pull = on_pull
+        self._on_end = on_end
         self.error: Exception | None = None
         self.skipped_frames = 0
 
@@ -90,12 +90,10 @@ class FrameStream:
         for _ in range(min(skipped, MAX_SKIP_MS // playout.frame_ms)):
             playout.pull(now)
         self.skipped_frames += skipped
-        frame = playout.pull(now)
-        self._on_pull(playout)
-        return frame
+        return playout.pull(now)
 
     def _end(self) -> None:
-        self._on_pull(self._playout)
+        self._on_end(self._playout, asyncio.get_running_loop().time())
         if self.error is not None:
             raise self.error
         raise StopAsyncIteration
@@ -114,7 +112,7 @@ class RemoteTrack:
         self._streams: WeakSet[FrameStream] = WeakSet()
         self._playouts: WeakSet[Playout] = WeakSet()
         self._raw: WeakSet[PacketStream] = WeakSet()
-        self._reporter: Playout | None = None
+        self._reporter: ReferenceType[Playout] | None = None
         self._reported_at = 0.0
         self._underruns = 0
         self._end_told = False
@@ -150,8 +148,9 @@ class RemoteTrack:
     ) -> FrameStream:
         """Decoded frames in real time, from now on, through a jitter buffer of their own.
 
-        frame_ms: 10 to 1,000 in steps of 10. channels: 1 or 2, None for the track's own. jitter: None for the
-        room's settings. A consumer that comes up to 200 ms late catches up; beyond, the oldest is skipped.
+        sample_rate_hz: a multiple of 400. frame_ms: 10 to 1,000 in steps of 10. channels: 1 or 2, None for the
+        track's own. jitter: None for the room's settings. A consumer that comes up to 200 ms late catches up;
+        beyond that the oldest is skipped.
         """
         playout = self.playout(sample_rate_hz, frame_ms, channels=channels, jitter=jitter)
         stream = FrameStream(playout, self._pulled)
@@ -174,6 +173,7 @@ class RemoteTrack:
             sample_rate_hz=sample_rate_hz,
             channels=channels or self.info.channels,
             frame_ms=frame_ms,
+            on_pull=self._pulled,
         )
         if self.closed:
             playout.end()
@@ -191,7 +191,7 @@ class RemoteTrack:
     @property
     def statistics(self) -> JitterStatistics | None:
         """Of the jitter buffer that is listened to; None while nobody listens."""
-        playout = self._reporter or next(iter(self._playouts), None)
+        playout = self._listening or next(iter(self._playouts), None)
         return playout.statistics if playout is not None else None
 
     # --- what the room tells --------------------------------------------------------------------------------
@@ -231,15 +231,19 @@ class RemoteTrack:
 
     # --- playback truth -------------------------------------------------------------------------------------
 
-    def _pulled(self, playout: Playout) -> None:
+    @property
+    def _listening(self) -> Playout | None:
+        """Whose position is reported: the first that pulled, as long as it lives."""
+        return self._reporter() if self._reporter is not None else None
+
+    def _pulled(self, playout: Playout, now: float) -> None:
         interval_ms = self.info.playout_interval_ms
         if not interval_ms:
             return
-        if self._reporter is None or self._reporter not in self._playouts:
-            self._reporter = playout
-        if playout is not self._reporter:
+        if self._listening is None:
+            self._reporter = ref(playout)
+        if playout is not self._listening:
             return
-        now = asyncio.get_running_loop().time()
         if playout.finished:
             if not self._end_told:
                 self._end_told = True
@@ -250,7 +254,7 @@ class RemoteTrack:
             self._report(now)
 
     def _report(self, now: float) -> None:
-        playout = self._reporter
+        playout = self._listening
         if playout is None or playout.timestamp is None or not self.info.playout_interval_ms:
             return
         statistics = playout.statistics

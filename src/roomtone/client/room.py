@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from weakref import WeakSet
 
-import msgspec
-
+from roomtone.client.commands import RoomCommands
 from roomtone.client.errors import CommandLost, ConnectError, NotInRoom
 from roomtone.client.events import EventStream, RoomEvent, State, StateChanged, as_event
 from roomtone.client.feeds import ReaderSource
 from roomtone.client.link import Introduction, Link
-from roomtone.client.local_track import LocalTrack, TrackOptions, consume
+from roomtone.client.local_track import LocalTrack, TrackOptions
 from roomtone.client.mixing import MixStream
 from roomtone.client.remote_track import RemoteTrack
 from roomtone.client.roster import Roster
@@ -49,7 +48,7 @@ class RoomStatistics:
     buffered_bytes: int
 
 
-class Room:
+class Room(RoomCommands):
     """One session in one room; made by `roomtone.connect`. Enter it once.
 
     participant_id and permissions are known once joined. All methods belong on the loop it was entered on.
@@ -63,6 +62,7 @@ class Room:
         jitter: JitterSettings = WEBSOCKET,
         reconnect: bool = True,
     ) -> None:
+        super().__init__()
         self._connector = connector
         self._introduction = introduction
         self._reconnect = reconnect
@@ -71,8 +71,6 @@ class Room:
         self._tracks = Tracks(self, self._roster, jitter)
         self._streams: WeakSet[EventStream] = WeakSet()
         self._ended = asyncio.Event()
-        self._subscription: dict[str, Any] | None = None
-        self._own_state: dict[str, Any] = {}
         self.state: State = "connecting"
         self.error: ConnectError | None = None
         self.identity = ""
@@ -231,6 +229,11 @@ class Room:
             )
         )
 
+    async def mute(self, muted: bool = True) -> None:
+        """Mute or unmute all of one's own tracks."""
+        for track in self.local_tracks:
+            await (track.mute() if muted else track.unmute())
+
     # --- listening ------------------------------------------------------------------------------------------
 
     async def next_track(self, timeout: float | None = None) -> RemoteTrack:
@@ -276,78 +279,6 @@ class Room:
                 if isinstance(event, kind) and (where is None or where(event)):
                     return event
         raise NotInRoom("the room was left")
-
-    # --- saying and asking ----------------------------------------------------------------------------------
-
-    async def send(self, data: Any, *, topic: str = "", to: Iterable[str] | None = None) -> None:
-        """A data message to everyone, or to the identities in `to`. data: any JSON value up to 16 KiB.
-
-        This and all commands below return when the server has done it, wait over a reconnect, and raise
-        CommandRefused, CommandLost or NotInRoom. ValueError for data that is too large.
-        """
-        if len(msgspec.json.encode(data)) > messages.MAX_DATA_BYTES:
-            raise ValueError(f"data is at most {messages.MAX_DATA_BYTES} bytes of JSON")
-        targets = None if to is None else list(to)
-        await self._live().request(messages.SendMessage, data=data, topic=topic, to=targets)
-
-    async def mute(self, muted: bool = True) -> None:
-        """Mute or unmute all of one's own tracks."""
-        for track in self.local_tracks:
-            await (track.mute() if muted else track.unmute())
-
-    async def subscribe(
-        self,
-        mode: Literal["all", "speakers", "tracks"] = "all",
-        *,
-        limit: int = 3,
-        tracks: Iterable[int] = (),
-    ) -> None:
-        """Hear everything, the `limit` (1..64) most active speakers, or the tracks of these ids."""
-        wish = {"mode": mode, "limit": limit, "tracks": list(tracks)}
-        await self._live().request(messages.Subscribe, **wish)
-        self._subscription = wish
-
-    async def set_state(
-        self,
-        *,
-        name: str | None = None,
-        hand_raised: bool | None = None,
-        away: bool | None = None,
-        metadata: str | None = None,
-        attributes: dict[str, str] | None = None,
-    ) -> None:
-        """Change how others see one; None leaves a field as it is, an attribute set to "" is removed."""
-        wish = {
-            "name": name,
-            "hand_raised": hand_raised,
-            "away": away,
-            "metadata": metadata,
-            "attributes": attributes,
-        }
-        wish = {key: value for key, value in wish.items() if value is not None}
-        await self._live().request(messages.SetState, **wish)
-        merged = {**self._own_state.get("attributes", {}), **(attributes or {})}
-        self._own_state.update(wish)
-        if merged:
-            self._own_state["attributes"] = merged
-
-    async def raise_hand(self, raised: bool = True) -> None:
-        """Ask to speak, on a stage; or take the hand down."""
-        await self.set_state(hand_raised=raised)
-
-    async def interrupt(self, track: int | None = None) -> None:
-        """Ask the owner of `track`, all agents where it is None, to stop speaking."""
-        await self._live().request(messages.Interrupt, track=track)
-
-    async def moderate(
-        self,
-        action: Literal["mute", "unmute", "promote", "demote", "remove"],
-        identity: str,
-        *,
-        track: int | None = None,
-    ) -> None:
-        """A moderator's command over somebody else; `track` narrows mute and unmute to one track."""
-        await self._live().request(messages.Moderate, action=action, identity=identity, track=track)
 
     def tell(self, message: messages.Message) -> None:
         """Send a message that is no command, as playout reports are; lost while the connection is."""
@@ -457,11 +388,3 @@ class Room:
             raise
         await track.play(ReaderSource(reader))
         return track
-
-    def _wish_again(self) -> None:
-        """A new seat knows nothing of what this client asked for in the old one."""
-        link = self._live()
-        if self._subscription is not None and self._subscription["mode"] != "tracks":
-            consume(link.request(messages.Subscribe, **self._subscription))
-        if self._own_state:
-            consume(link.request(messages.SetState, **self._own_state))

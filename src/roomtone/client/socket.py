@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from roomtone.client.transport import TransportClosed
+from roomtone.protocol.close_codes import MESSAGE_TOO_BIG, WEBSOCKET_ERROR
 from roomtone.protocol.messages import MAX_MESSAGE_BYTES, PATH, SUBPROTOCOL
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -83,7 +84,8 @@ class SocketTransport:
         if message.type is aiohttp.WSMsgType.CLOSE:
             raise TransportClosed(message.data or None, message.extra or "")
         if message.type is aiohttp.WSMsgType.ERROR and isinstance(message.data, aiohttp.WebSocketError):
-            raise TransportClosed(message.data.code, str(message.data))
+            too_big = message.data.code == MESSAGE_TOO_BIG.code
+            raise TransportClosed((MESSAGE_TOO_BIG if too_big else WEBSOCKET_ERROR).code, str(message.data))
         # Any other end had no close frame, although aiohttp calls a bare end of the stream code 1000.
         raise TransportClosed(None)
 

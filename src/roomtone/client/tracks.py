@@ -76,6 +76,8 @@ class Tracks:
             self._told(message.track)
         elif isinstance(message, messages.TrackClosed | messages.ParticipantLeft):
             self._drop_gone()
+        elif isinstance(message, messages.ParticipantUpdated):
+            self._own_role()
         elif isinstance(message, messages.TrackFlushed) and message.track in self.remote:
             self.remote[message.track].flush(message.from_sequence, now)
         elif isinstance(message, messages.TrackDucked) and message.track in self.remote:
@@ -92,6 +94,7 @@ class Tracks:
         self._drop_gone()
         for info in self._roster.tracks.values():
             self._told(info)
+        self._own_role()
         for track in self.live:
             if new_seat or track.id not in self._roster.tracks:
                 track.detach()
@@ -120,6 +123,12 @@ class Tracks:
         self.remote[info.track] = remote
         self._unseen.append(remote)
         self._came.set()
+
+    def _own_role(self) -> None:
+        """A demoted speaker keeps its tracks, but the room takes no audio of them."""
+        own = self._roster.participants.get(self._owner.participant_id)
+        for track in self.live:
+            track.set_silenced(own is not None and own.role == "listener")
 
     def _drop_gone(self) -> None:
         for track_id in [track_id for track_id in self.remote if track_id not in self._roster.tracks]:
