@@ -94,7 +94,11 @@ class Fanout:
                 )
                 url = (await stack.enter_async_context(Server(config))).url
             row = await self._measure(url, stack)
-        self.output.table("fan-out", [row], _COLUMNS)
+        if self.output.json:
+            self.output.write_json(row)
+        else:
+            figures = [{"figure": heading, "value": row[key]} for key, heading in _FIGURES.items()]
+            self.output.table("fan-out", figures, {"figure": "figure", "value": "value"})
         return ExitCode.OK if row["missing"] == 0 else ExitCode.FAILED
 
     async def _measure(self, url: str, stack: AsyncExitStack) -> dict[str, Any]:
@@ -164,17 +168,17 @@ class Fanout:
         }
 
 
-_COLUMNS = {
+_FIGURES = {
     "rooms": "rooms",
     "listeners": "listeners",
-    "sent": "sent",
-    "delivered": "delivered",
-    "missing": "missing",
-    "delivered_per_s": "frames/s",
-    "delay_p50_ms": "p50 ms",
-    "delay_p99_ms": "p99 ms",
-    "delay_max_ms": "max ms",
-    "cpu_percent": "CPU %",
+    "sent": "frames sent",
+    "delivered": "frames delivered",
+    "missing": "frames missing",
+    "delivered_per_s": "delivered a second",
+    "delay_p50_ms": "delay p50, ms",
+    "delay_p99_ms": "delay p99, ms",
+    "delay_max_ms": "delay max, ms",
+    "cpu_percent": "CPU of this process, %",
 }
 
 

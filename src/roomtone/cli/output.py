@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+PIPE_COLUMNS: Final = 160
 
 
 class Output:
@@ -22,7 +24,8 @@ class Output:
     def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
         self.json = json
         self.quiet = quiet
-        self.console = Console(highlight=False, soft_wrap=True)
+        # A pipe has no width: what is read by programs, or looked at later, must not be broken at 80 columns.
+        self.console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
     @property
