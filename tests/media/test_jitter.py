@@ -166,7 +166,7 @@ def test_a_lost_packet_comes_back_from_the_next_one() -> None:
     assert statistics.fec_recovered >= 30
     assert statistics.lost + statistics.fec_recovered == 47
     assert statistics.concealed_samples <= statistics.lost * FRAME
-    assert statistics.target_ms >= 25.0
+    assert statistics.target_ms >= 20.0
 
 
 def test_websocket_settings_do_not_wait_for_a_gap() -> None:

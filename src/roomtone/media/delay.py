@@ -41,15 +41,16 @@ class JitterSettings:
     adaptive: whether the target moves; otherwise it stays at initial_target_ms. skip_late: what came after
     its concealment was played is thrown away (True) or played still, later (False: where nothing is lost,
     late speech is better than none). fec: lost packets are looked for in the next one, which is worth
-    waiting for where over fec_worth (0..1) of all can be found there.
+    waiting for where over fec_worth (0..1) of all can be found there, for fec_quantile of those.
     quantile: 0..1, the share of packets that shall be in time; forgetting: 0..1 a packet; initial_weight: how
     many packets the initial target counts for. A delay of peak_threshold_ms over the quantile is a stall and
     no jitter; two within peak_active_ms make the buffer ready for the next, up to peak_share of the largest
     to expect, and stalls are remembered for peak_memory_ms. stall_after_ms: no packet for so much longer than
     the jitter explains is a stall that lasts.
-    Time is stretched from accelerate_over_ms over the target, or from expand_under_ms under it, until it is
-    at most settle_over_ms over it, or not under it; a splice every stretch_interval_ms, but without pause
-    when over by fast_over_ms. max_buffer_ms: beyond it the oldest is dropped.
+    Time is stretched from accelerate_over_ms over the target, or from expand_under_ms (less, where the target
+    is low) under it, until the latency is at most settle_over_ms over it, or not under it; a splice every
+    stretch_interval_ms, but without pause when over by fast_over_ms. max_buffer_ms: beyond it the oldest is
+    dropped.
     """
 
     adaptive: bool = True
@@ -61,13 +62,14 @@ class JitterSettings:
     initial_weight: float = 1.0
     min_target_ms: float = 10.0
     max_target_ms: float = 1_000.0
-    bin_ms: float = 5.0
+    bin_ms: float = 2.5
     base_window_ms: float = 4_000.0
     peak_threshold_ms: float = 60.0
     peak_active_ms: float = 10_000.0
     peak_memory_ms: float = 30_000.0
     peak_share: float = 0.95
     fec_worth: float = 0.01
+    fec_quantile: float = 0.95
     accelerate_over_ms: float = 15.0
     expand_under_ms: float = 10.0
     settle_over_ms: float = 5.0
@@ -169,7 +171,7 @@ class DelayController:
         if self._settings.adaptive:
             if not self._in_burst(now_ms, relative):
                 self._count_delay(relative)
-            self._quantile_ms = self._find_quantile()
+            self._quantile_ms = self._find_quantile(self._settings.quantile)
             self._target_ms = self._choose(now_ms, frame_ms)
         self._last_relative_ms = relative
         return relative
@@ -184,7 +186,7 @@ class DelayController:
         settings = self._settings
         if over_ms > (settings.settle_over_ms if silent else settings.accelerate_over_ms):
             self._steering = Operation.ACCELERATE
-        elif over_ms < -min(settings.expand_under_ms, self._target_ms / 4.0):
+        elif over_ms < -min(settings.expand_under_ms, (self._target_ms - settings.min_target_ms) / 4.0):
             self._steering = Operation.EXPAND
         elif self._steering is Operation.ACCELERATE:
             if over_ms <= settings.settle_over_ms:
@@ -264,13 +266,13 @@ class DelayController:
             self._total /= self._weight
             self._weight = 1.0
 
-    def _find_quantile(self) -> float:
+    def _find_quantile(self, share: float) -> float:
         """The upper edge of the bin that holds the quantile, seen from the top."""
         counts = self._counts
         while self._highest > 0 and counts[self._highest] < self._total * _FORGOTTEN:
             counts[self._highest] = 0.0
             self._highest -= 1
-        spare = (1.0 - self._settings.quantile) * self._total
+        spare = (1.0 - share) * self._total
         index = self._highest
         above = counts[index]
         while above <= spare and index > 0:
@@ -286,7 +288,7 @@ class DelayController:
             worth = self._loss * self._fec_share
             self._reserve = worth > (settings.fec_worth / 2.0 if self._reserve else settings.fec_worth)
             if self._reserve:
-                target += frame_ms
+                target = max(target, self._find_quantile(settings.fec_quantile) + frame_ms)
         peak = self._expected_peak_ms(now_ms)
         return min(settings.max_target_ms, max(settings.min_target_ms, target, peak))
 
