@@ -52,6 +52,7 @@ async def test_rooms_are_listed_and_deleted() -> None:
         ("[" * 100_000, 413, "body_too_big"),
         (b'{"name": "\xff"}', 400, "invalid_json"),
         ("[]", 422, "invalid"),
+        ('{"name": "a", "metadata": "\\ud800"}', 400, "invalid_json"),
         ("{}", 422, "invalid"),
         ('{"name": ""}', 422, "invalid"),
         ('{"name": 5}', 422, "invalid"),

@@ -29,7 +29,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", help="The WAV of what was heard. [default: a new temporary file]")
     ] = None,
-    music: Annotated[bool, typer.Option("--music", help="Encode for music: stereo, 96 kbit/s.")] = False,
+    music: Annotated[bool, typer.Option("--music", help="Encode for music, at 96 kbit/s.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:

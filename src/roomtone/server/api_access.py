@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Literal
 
 from aiohttp import web
 
 from roomtone.server.auth import ANY_ROOM, AuthError, Claims, Keyring
+from roomtone.server.config import is_loopback
 from roomtone.server.problems import Problem
 
 Grant = Literal["room_create", "moderate", "ingress"]
@@ -65,12 +65,5 @@ class Access:
         A request that a proxy on this machine passed on is not one of this machine's.
         """
         forwarded = any(name in request.headers for name in FORWARDING_HEADERS)
-        if forwarded or not _is_local(request.remote):
+        if forwarded or not is_loopback(request.remote or ""):
             self.claims(request)
-
-
-def _is_local(address: str | None) -> bool:
-    try:
-        return ipaddress.ip_address(address or "").is_loopback
-    except ValueError:
-        return False
