@@ -7,6 +7,7 @@ import pytest
 from roomtone.room.errors import RoomError
 from roomtone.room.events import ParticipantLeft, ParticipantUpdated, Removed, TrackUpdated
 from roomtone.room.grants import Grants
+from roomtone.room.moderation import MAX_DECISIONS, Decisions
 from tests.room.people import AUDIENCE, MODERATOR, Hall
 
 
@@ -180,3 +181,20 @@ def test_unknown_actions_and_tracks_of_others_are_refused() -> None:
     with pytest.raises(RoomError) as refused:
         moderator.moderate("ban", "ada", hall.now)  # type: ignore[arg-type]
     assert refused.value.code == "invalid"
+
+
+def test_decisions_are_bounded() -> None:
+    """A room that stands for months does not remember every guest for ever: the oldest decision goes first."""
+    decisions = Decisions()
+    for number in range(MAX_DECISIONS + 10):
+        decisions.set_muted(f"guest {number}", True)
+        decisions.set_role(f"guest {number}", "speaker")
+    decisions.set_muted("guest 20", False)
+    decisions.set_muted("guest 10", True)  # decided again: among the newest now
+    decisions.set_muted("newcomer", True)
+    decisions.set_muted("another", True)
+    assert len(decisions._muted) <= MAX_DECISIONS
+    assert len(decisions._roles) <= MAX_DECISIONS
+    assert "guest 10" in decisions._muted
+    assert "guest 11" not in decisions._muted
+    assert "guest 20" not in decisions._muted

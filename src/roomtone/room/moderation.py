@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from roomtone.room.errors import RoomError
 from roomtone.room.events import Role, TrackUpdated
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from roomtone.room.room import Room
     from roomtone.room.seat import Seat
     from roomtone.room.track import Track
+
+MAX_DECISIONS: Final = 10_000
+"""Of each kind; at some 150 bytes, 1.5 MB a room."""
 
 Action = Literal["mute", "unmute", "promote", "demote", "remove"]
 
@@ -27,11 +30,28 @@ class SeatModeration:
 
 
 class Decisions:
-    """By identity, for the life of the room: who stays muted, and which role a moderator gave."""
+    """By identity, for the life of the room: who stays muted, and which role a moderator gave.
+
+    Past MAX_DECISIONS of a kind the oldest is forgotten for the next rejoin: identities may be made up at every
+    visit, rooms may stand for months. A seat that is taken keeps what was decided about it.
+    """
 
     def __init__(self) -> None:
-        self.muted: set[str] = set()
-        self.roles: dict[str, Role] = {}
+        self._muted: dict[str, None] = {}
+        self._roles: dict[str, Role] = {}
+
+    def set_muted(self, identity: str, muted: bool) -> None:
+        """A moderator muted or unmuted everything of that participant."""
+        self._muted.pop(identity, None)
+        if muted:
+            self._muted[identity] = None
+            _forget_oldest(self._muted)
+
+    def set_role(self, identity: str, role: Role) -> None:
+        """A moderator promoted or demoted that participant."""
+        self._roles.pop(identity, None)
+        self._roles[identity] = role
+        _forget_oldest(self._roles)
 
     def apply(self, seat: Seat, *, stage: bool) -> None:
         """To a seat that was just made."""
@@ -39,8 +59,13 @@ class Decisions:
             return
         if stage and not seat.grants.moderate:
             seat.role = "listener"
-        seat.role = self.roles.get(seat.identity, seat.role)
-        seat.moderation.muted = seat.identity in self.muted
+        seat.role = self._roles.get(seat.identity, seat.role)
+        seat.moderation.muted = seat.identity in self._muted
+
+
+def _forget_oldest(decisions: dict[str, Any]) -> None:
+    while len(decisions) > MAX_DECISIONS:
+        del decisions[next(iter(decisions))]
 
 
 def moderate(room: Room, seat: Seat, action: Action, now: float, track: int | None = None) -> None:
@@ -61,10 +86,7 @@ def mute(room: Room, seat: Seat, muted: bool, now: float, track: int | None) -> 
     if track is None:
         seat.moderation.muted = muted
         seat.moderation.muted_tracks_owed = 0
-        if muted:
-            room.decisions.muted.add(seat.identity)
-        else:
-            room.decisions.muted.discard(seat.identity)
+        room.decisions.set_muted(seat.identity, muted)
         tracks = list(seat.tracks.values())
     elif track in seat.tracks:
         tracks = [seat.tracks[track]]
@@ -104,7 +126,7 @@ def set_role(room: Room, seat: Seat, role: Role, now: float) -> None:
     """
     if role == "speaker" and (not seat.grants.publish or seat.grants.hidden):
         raise RoomError("not_permitted", f"the token of {seat.identity!r} does not allow to publish")
-    room.decisions.roles[seat.identity] = role
+    room.decisions.set_role(seat.identity, role)
     if seat.role == role:
         return
     seat.role = role
