@@ -127,3 +127,38 @@ def test_where_nothing_can_be_written(tmp_path: Path, kind: type[WavFile] | type
     with pytest.raises(CliError, match="cannot be written") as raised:
         kind(tmp_path, 1)
     assert raised.value.code == ExitCode.USAGE
+
+
+def test_a_wav_is_playable_before_it_is_closed(tmp_path: Path) -> None:
+    """A crash costs a second at most."""
+    path = tmp_path / "a.wav"
+    file = WavFile(path, 1)
+    for _ in range(120):
+        file.write(np.ones(480, np.int16))
+    with wave.open(str(path)) as read:
+        assert read.getnframes() == 48_000
+    file.close()
+
+
+def test_a_full_wav_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is in it stays readable."""
+    monkeypatch.setattr("roomtone.cli.recording.MAX_WAV_BYTES", 1_000)
+    path = tmp_path / "a.wav"
+    file = WavFile(path, 1)
+    file.write(np.ones(480, np.int16))
+    with pytest.raises(CliError, match="full"):
+        file.write(np.ones(480, np.int16))
+    file.close()
+    with wave.open(str(path)) as read:
+        assert read.getnframes() == 480
+
+
+def test_a_full_disk_is_told_of() -> None:
+    """/dev/full takes nothing, neither samples nor a header."""
+    file = WavFile(Path("/dev/full"), 1)
+    with pytest.raises(CliError, match="/dev/full cannot be written any further"):
+        file.write(np.ones(480, np.int16))
+    with pytest.raises(CliError, match="/dev/full"):
+        file.close()
+    with pytest.raises(CliError, match="/dev/full cannot be written any further"):
+        OpusFile(Path("/dev/full"), 1)

@@ -78,6 +78,10 @@ async def test_what_cannot_be_done_is_a_problem() -> None:
         is_problem(await api("GET", path + "nobody"), 404, "unknown_participant")
         is_problem(await api("PATCH", path + "ear", json={"muted": True, "track": 9}), 404, "unknown_track")
         is_problem(await api("PATCH", path + "ear", json={"role": "speaker"}), 409, "not_permitted")
+        ada = seat(api.server, "ada")
+        both = {"role": "listener", "muted": True, "track": 9}
+        is_problem(await api("PATCH", path + "ada", json=both), 404, "unknown_track")
+        assert ada.role == "speaker"
         is_problem(await api("PATCH", path + "ear", json={"track": 1}), 422, "invalid")
         is_problem(await api("PATCH", path + "ear", json={"role": "king"}), 422, "invalid")
         is_problem(await api("PATCH", path + "ear", data="{"), 400, "invalid_json")

@@ -19,6 +19,7 @@ from roomtone.cli.output import Output
 if TYPE_CHECKING:
     from roomtone.client.remote_track import RemoteTrack
     from roomtone.client.room import Room
+    from roomtone.server.app import Server
 
 app = typer.Typer(help="Quick load tests.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -71,12 +72,12 @@ class Fanout:
     output: Output
     delays_ms: list[float] = field(default_factory=list)
     sent: int = 0
-    measuring: bool = False
+    server: Server | None = None
 
     async def run(self) -> int:
         """The exit code: failed where frames went missing."""
+        from roomtone.cli.settings import own_config
         from roomtone.server.app import Server
-        from roomtone.server.config import load_config
         from roomtone.server.logging import setup_logging
 
         setup_logging("console", "warning")
@@ -84,7 +85,7 @@ class Fanout:
             url = self.url
             if url is None:
                 everybody = self.rooms * (self.listeners + 1)
-                config = load_config(
+                config = own_config(
                     port=0,
                     dev=True,
                     log_level="warning",
@@ -92,7 +93,8 @@ class Fanout:
                     max_connections=everybody,
                     max_connections_per_ip=everybody,
                 )
-                url = (await stack.enter_async_context(Server(config))).url
+                self.server = await stack.enter_async_context(Server(config))
+                url = self.server.url
             row = await self._measure(url, stack)
         if self.output.json:
             self.output.write_json(row)
@@ -111,7 +113,6 @@ class Fanout:
         self.output.note(f"{self.rooms} rooms of {self.listeners} listeners at {url}, {self.seconds:g} s, please wait")
         loop = asyncio.get_running_loop()
         used_before, began = _cpu_s(), loop.time()
-        self.measuring = True
         due = began
         while loop.time() - began < self.seconds:
             for track in tracks:
@@ -141,7 +142,10 @@ class Fanout:
         from roomtone.cli.access import token_for
         from roomtone.client.connect import connect
 
-        bearer = token_for(url, self.token, identity=identity, room=room)
+        if self.server is not None:
+            bearer = self.server.token(identity, room=room)
+        else:
+            bearer = token_for(url, self.token, identity=identity, room=room)
         return await stack.enter_async_context(connect(url, bearer, room=room))
 
     async def _hear(self, track: RemoteTrack) -> None:

@@ -60,10 +60,10 @@ class Demo:
         """Until `duration_s` are over, or a signal comes; the exit code."""
         from roomtone.cli.running import until_stopped
         from roomtone.cli.serve import listen_error
+        from roomtone.cli.settings import own_config
         from roomtone.server.app import Server
-        from roomtone.server.config import load_config
 
-        config = load_config(host="127.0.0.1", port=self.port, dev=True, log_level="warning", drain_timeout_s=1)
+        config = own_config(host="127.0.0.1", port=self.port, dev=True, log_level="warning", drain_timeout_s=1)
         server = Server(config)
         try:
             await server.start()

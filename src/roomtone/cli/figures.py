@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from roomtone.client.errors import RoomtoneError
 from roomtone.client.remote_track import RemoteTrack
 from roomtone.client.room import Room
 from roomtone.media.jitter_statistics import JitterStatistics
@@ -55,6 +56,25 @@ class Figures:
         return {key: round(value, 3) for key, value in asdict(self).items()}
 
 
+@dataclass(slots=True)
+class _Past:
+    """The sums of tracks that ended: a listener may see thousands come and go."""
+
+    received: int = 0
+    underruns: int = 0
+    concealed_samples: int = 0
+    lost: int = 0
+    delay_ms: float = 0.0
+
+    def add(self, received: int, statistics: JitterStatistics | None) -> None:
+        self.received += received
+        if statistics is not None:
+            self.underruns += statistics.underruns
+            self.concealed_samples += statistics.concealed_samples
+            self.lost += statistics.lost
+            self.delay_ms = statistics.delay_ms
+
+
 class Follower:
     """Follows all remote tracks of a room: counts their bytes, reads their jitter buffers' statistics.
 
@@ -65,6 +85,7 @@ class Follower:
         self._room = room
         self._counts: dict[RemoteTrack, asyncio.Task[None]] = {}
         self._last: dict[RemoteTrack, JitterStatistics] = {}
+        self._past = _Past()
         self._bytes = 0
         self._history: list[tuple[float, int]] = []
         self._samples = 0
@@ -85,6 +106,10 @@ class Follower:
             statistics = track.statistics
             if statistics is not None:
                 self._last[track] = statistics
+        for track in [track for track, task in self._counts.items() if track.closed and task.done()]:
+            self._past.add(track.received_packets, self._last.pop(track, None))
+            del self._counts[track]
+        past = self._past
         of_live = [value for track, value in self._last.items() if not track.closed]
         every = list(self._last.values())
         level, self._level = self._level, SILENCE
@@ -95,11 +120,11 @@ class Follower:
             jitter_ms=max((one.jitter_ms for one in of_live), default=0.0),
             depth_ms=max((one.depth_ms for one in of_live), default=0.0),
             target_ms=max((one.target_ms for one in of_live), default=0.0),
-            delay_ms=max((one.delay_ms for one in every), default=0.0),
-            underruns=sum(one.underruns for one in every),
-            concealed_ms=sum(one.concealed_samples for one in every) * 1000 / SAMPLE_RATE_HZ,
-            lost=sum(one.lost for one in every),
-            received=sum(track.received_packets for track in self._counts),
+            delay_ms=max((one.delay_ms for one in every), default=past.delay_ms),
+            underruns=past.underruns + sum(one.underruns for one in every),
+            concealed_ms=(past.concealed_samples + sum(one.concealed_samples for one in every)) * 1000 / SAMPLE_RATE_HZ,
+            lost=past.lost + sum(one.lost for one in every),
+            received=past.received + sum(track.received_packets for track in self._counts),
             bitrate_bps=self._bitrate(now),
         )
 
@@ -113,8 +138,9 @@ class Follower:
                 task.cancel()
 
     async def _count(self, track: RemoteTrack) -> None:
-        async for packet in track.packets():
-            self._bytes += len(packet.payload)
+        with suppress(RoomtoneError):  # the session ended by it: whoever listens is told
+            async for packet in track.packets():
+                self._bytes += len(packet.payload)
 
     def _bitrate(self, now: float) -> int:
         history = self._history

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import sys
 import wave
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Final, Protocol, Self
 
 from roomtone.cli.exits import CliError, ExitCode
 from roomtone.media.ogg import OggOpusWriter
@@ -15,7 +16,9 @@ from roomtone.media.packet import Packet
 from roomtone.media.pcm import Pcm, to_bytes
 from roomtone.media.sequence import timestamp_difference
 
-MAX_GAP_TICKS = 3_600 * 48_000
+MAX_GAP_TICKS: Final = 3_600 * 48_000
+MAX_WAV_BYTES: Final = 2**32 - 4_096
+"""Sizes in a WAV have 32 bits: 12 hours of 48 kHz mono."""
 
 
 class PcmSink(Protocol):
@@ -36,7 +39,10 @@ class NoFile:
 
 
 class WavFile:
-    """A WAV file, 16 bit. Raises CliError where it cannot be written."""
+    """A WAV file, 16 bit. Raises CliError where it cannot be written, and when it is full.
+
+    The header is brought up to date every second, so that a crash leaves a file that can be played.
+    """
 
     def __init__(self, path: Path, channels: int, sample_rate_hz: int = 48_000) -> None:
         self.path = path
@@ -45,15 +51,32 @@ class WavFile:
         self._wave.setnchannels(channels)
         self._wave.setsampwidth(2)
         self._wave.setframerate(sample_rate_hz)
+        self._bytes = 0
+        self._header_due = self._header_every = sample_rate_hz * channels * 2
 
     def write(self, pcm: Pcm) -> None:
         """int16, (samples,) or (samples, 2)."""
-        self._wave.writeframesraw(to_bytes(pcm))
+        data = to_bytes(pcm)
+        if self._bytes + len(data) > MAX_WAV_BYTES:
+            raise CliError(f"{self.path} is full: a WAV holds 4 GiB; record to an .opus file for longer")
+        self._bytes += len(data)
+        try:
+            if self._bytes >= self._header_due:
+                self._header_due += self._header_every
+                self._wave.writeframes(data)
+            else:
+                self._wave.writeframesraw(data)
+        except OSError as error:
+            raise _broken_off(self.path, error) from error
 
     def close(self) -> None:
-        """Complete the header."""
-        self._wave.close()
-        self._file.close()
+        """Complete the header. Idempotent."""
+        try:
+            self._wave.close()
+        except OSError as error:
+            raise _broken_off(self.path, error) from error
+        finally:
+            self._file.close()
 
 
 class RawPcm:
@@ -80,7 +103,11 @@ class OpusFile:
         self.packets = 0
         self._file = _created(path)
         self._writer = OggOpusWriter(secrets.randbits(32), channels)
-        self._file.write(self._writer.header())
+        try:
+            self._append(self._writer.header())
+        except CliError:
+            self._file.close()
+            raise
         self._track: int | None = None
         self._timestamp = 0
         self._position = 0
@@ -115,8 +142,7 @@ class OpusFile:
             return
         self._timestamp, self._position = packet.timestamp, position
         self.packets += 1
-        if data:
-            self._file.write(data)
+        self._append(data)
 
     @property
     def seconds(self) -> float:
@@ -126,14 +152,26 @@ class OpusFile:
     def close(self) -> None:
         """Write the last page. Idempotent."""
         if not self._file.closed:
-            self._file.write(self._writer.close())
-            self._file.close()
+            try:
+                self._append(self._writer.close())
+            finally:
+                self._file.close()
+
+    def _append(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise _broken_off(self.path, error) from error
 
 
-def _created(path: Path) -> BinaryIO:
+def _created(path: Path) -> FileIO:
     try:
-        return path.open("wb")
+        return path.open("wb", buffering=0)  # a full disk shows at once, a crash loses nothing
     except OSError as error:
         raise CliError(
             f"{path} cannot be written ({error.strerror}): choose another --output", ExitCode.USAGE
         ) from error
+
+
+def _broken_off(path: Path, error: OSError) -> CliError:
+    return CliError(f"{path} cannot be written any further ({error.strerror}); what was written so far is kept")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from roomtone.cli.exits import CliError, ExitCode
 from roomtone.server.config import Config, load_config
@@ -81,6 +82,28 @@ def checked_config(file: Path | None, **settings: Any) -> Config:
         raise CliError(f"{file or 'roomtone.toml'} is not valid TOML: {error}", ExitCode.USAGE) from error
     except (OSError, ValueError) as error:  # an unreadable file, a broken value in the environment
         raise CliError(f"the configuration cannot be read: {error}", ExitCode.USAGE) from error
+
+
+class _Isolated(Config):
+    """Settings from nowhere but the call."""
+
+    model_config = SettingsConfigDict(toml_file=None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def own_config(**settings: Any) -> Config:
+    """For a command's own server: neither the environment nor a roomtone.toml that lies around has a say."""
+    return _Isolated(**settings)
 
 
 def explained(error: ValidationError) -> str:

@@ -116,6 +116,9 @@ class ParticipantRoutes:
         room = find_room(self._server, request)
         identity, at = request.match_info["identity"], now()
         try:
+            # All or nothing: what could be refused is looked at before anything is changed.
+            if wanted.track is not None and wanted.track not in room.find(identity).tracks:
+                raise RoomError("unknown_track", f"track {wanted.track} is not of {identity!r}")
             if wanted.role == "speaker":
                 room.promote(identity, at)
             elif wanted.role == "listener":

@@ -10,6 +10,7 @@ from aiohttp import web
 METHODS: Final = "GET, POST, PATCH, DELETE"
 HEADERS: Final = "Authorization, Content-Type"
 MAX_AGE_S: Final = 600
+API_PATHS: Final = ("/v1/", "/healthz", "/readyz", "/metrics")
 
 
 @web.middleware
@@ -30,7 +31,9 @@ async def preflight_middleware(
 
 
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """What every answer carries: whose page may read it, and that a 401 wants a bearer token (RFC 6750)."""
+    """What every answer of the API carries: whose page may read it, and that a 401 wants a bearer token (RFC 6750)."""
+    if not request.path.startswith(API_PATHS):
+        return
     origin = request.headers.get("Origin")
     if origin is not None and response.status not in (403, 421):
         # The origin is one of ours: others were answered with 403 or 421. No cookies are used, so none are allowed.

@@ -29,7 +29,7 @@ class Metrics(Collector):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._totals = RoomTotals()
-        self.loop_lag = LoopLag(self._totals_of_now)
+        self.loop_lag = LoopLag(self._notice_rooms)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -108,6 +108,9 @@ class Metrics(Collector):
         self._totals.look(list(self._server.rooms))
         return self._totals
 
+    def _notice_rooms(self) -> None:
+        self._totals.notice(list(self._server.rooms))
+
 
 class RoomTotals:
     """The rooms' counters summed up, those of closed rooms included, so that they never go down."""
@@ -121,8 +124,11 @@ class RoomTotals:
         self.packets_delivered = 0
         self.packets_dropped: Counter[str] = Counter()
 
-    def look(self, rooms: list[Room]) -> None:
-        """The rooms that are open now. Those that were seen before and are not are counted for good."""
+    def notice(self, rooms: list[Room]) -> None:
+        """The rooms that are open now. Those that were seen before and are not are counted for good.
+
+        Called every second: a room that comes and goes in between is not counted.
+        """
         open_now = {id(room): room for room in rooms}
         for key, room in self._seen.items():
             if key not in open_now:
@@ -131,6 +137,10 @@ class RoomTotals:
                 self._past_delivered += last.packets_delivered
                 self._past_dropped.update(last.packets_dropped)
         self._seen = open_now
+
+    def look(self, rooms: list[Room]) -> None:
+        """Sum up, the rooms that are open now with those that were."""
+        self.notice(rooms)
         statistics = [room.statistics for room in rooms]
         self.packets_in = self._past_in + sum(one.packets_in for one in statistics)
         self.packets_delivered = self._past_delivered + sum(one.packets_delivered for one in statistics)
