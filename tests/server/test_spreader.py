@@ -47,3 +47,25 @@ async def test_an_overloaded_loop_drops_the_oldest_and_counts() -> None:
     for _ in range(3 * packets):
         await asyncio.sleep(0)
     assert delivered + spread.dropped_deliveries == packets * len(listeners)
+
+
+async def test_a_listener_that_fails_takes_nobody_with_it() -> None:
+    """The later slices, and the packets of other rooms, are delivered all the same."""
+    heard: list[int] = []
+
+    def fails(packet: Packet, now: float) -> None:
+        raise ValueError("a broken listener")
+
+    def hears(packet: Packet, now: float) -> None:
+        heard.append(packet.sequence)
+
+    spread = Spreader(asyncio.get_running_loop())
+    first_slice = (hears,) * SLICE_LISTENERS
+    spread(_packet(0), (*first_slice, fails, hears), 0.0)
+    spread(_packet(1), (*first_slice, hears), 0.0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    spread(_packet(2), (*first_slice, hears), 0.0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert [heard.count(sequence) for sequence in range(3)] == [SLICE_LISTENERS + 1] * 3

@@ -7,7 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from roomtone.media.packet import Packet
+
+log = structlog.get_logger(__name__)
 
 Deliver = Callable[[Packet, float], None]
 
@@ -53,13 +57,18 @@ class Spreader:
             return
         packet, listeners, start = pending[0]
         end = start + SLICE_LISTENERS
-        now = self._loop.time()
-        for deliver in listeners[start:end]:
-            deliver(packet, now)
+        # Before any listener is called: one that fails must not take the later slices, of every room, with it.
         if end < len(listeners):
             pending[0] = (packet, listeners, end)
         else:
             pending.popleft()
+        now = self._loop.time()
+        for deliver in listeners[start:end]:
+            try:
+                deliver(packet, now)
+            except Exception as error:
+                # The root of a turn of the loop: the room that published is long gone from the stack.
+                log.exception("a listener failed", error=repr(error))
         if pending:
             self._loop.call_soon(self._slice)
         else:

@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from roomtone.participants.websocket_connection import WebSocketConnection
+
+log = structlog.get_logger(__name__)
 
 LOOK_INTERVAL_S: Final = 0.25
 BUCKETS: Final = 10
@@ -48,8 +52,17 @@ class Sweeper:
         now = self._loop.time()
         bucket = self._buckets[self._next]
         self._next = (self._next + 1) % BUCKETS
-        for connection in tuple(bucket):
-            connection.sweep(now)
-        self._tick(now)
+        # First of all: whatever fails below, the clock goes on.
         self._due = max(self._due + LOOK_INTERVAL_S / BUCKETS, now)
         self._handle = self._loop.call_at(self._due, self._turn)
+        for connection in tuple(bucket):
+            try:
+                connection.sweep(now)
+            except Exception as error:
+                # The root of this look at this connection: the others are looked at all the same.
+                log.exception("a look at a connection failed", peer=connection.peer, error=repr(error))
+                connection.abort()
+        try:
+            self._tick(now)
+        except Exception as error:
+            log.exception("tick failed", error=repr(error))
