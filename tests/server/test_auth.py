@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -68,10 +71,37 @@ def test_keys_are_checked() -> None:
 @pytest.mark.parametrize("identity", [7, "", "x" * 257])
 def test_an_identity_is_a_short_text(identity: object) -> None:
     """Anything else could not be told to others."""
-    import time
-
-    import jwt
-
     claims = {"iss": "devkey", "aud": "roomtone", "exp": time.time() + 60, "sub": identity}
     with pytest.raises((AuthError, TypeError)):
         Keyring([DEV_KEY]).verify(jwt.encode(claims, DEV_KEY.material, algorithm="HS256"))
+
+
+@pytest.mark.parametrize("identity", ["", "a" * 257, "ada\n", "ada\x00", "ada\u202e", "ada\ud800"])
+def test_an_identity_is_printable(identity: str) -> None:
+    """Neither minted nor taken: it stands in URLs, logs and on other people's screens."""
+    with pytest.raises(ValueError, match="identity"):
+        mint(DEV_KEY, identity, room="lobby")
+    with pytest.raises(AuthError, match="sub"):
+        Keyring([DEV_KEY]).verify(_signed(sub=identity))
+
+
+@pytest.mark.parametrize("claim", ["room", "name", "metadata"])
+def test_half_a_surrogate_pair_is_no_text(claim: str) -> None:
+    """A script can cut a name in the middle of an emoji; in a room nobody could be told of it any more."""
+    with pytest.raises(AuthError, match="surrogate"):
+        Keyring([DEV_KEY]).verify(_signed(**{claim: "smile \ud83d"}))
+    with pytest.raises(ValueError, match="Unicode"):
+        mint(DEV_KEY, "ada", **{claim: "smile \ud83d"})  # type: ignore[arg-type]
+    assert Keyring([DEV_KEY]).verify(_signed(**{claim: "smile \U0001f600"}))
+
+
+@pytest.mark.parametrize("expiry", [10**400, 1e999, "soon", None, [], -1], ids=lambda value: str(value)[:8])
+def test_an_expiry_that_is_no_time(expiry: object) -> None:
+    """Refused like any other bad token, however big the number."""
+    with pytest.raises(AuthError):
+        Keyring([DEV_KEY]).verify(_signed(exp=expiry))
+
+
+def _signed(**changes: object) -> str:
+    claims: dict[str, object] = {"iss": DEV_KEY.id, "sub": "ada", "aud": "roomtone", "exp": int(time.time()) + 60}
+    return jwt.encode(claims | changes, DEV_KEY.material, algorithm="HS256")

@@ -77,10 +77,12 @@ def mint(
     """A signed token for `identity`, valid from now for `ttl_s` seconds.
 
     room: the only room it opens, "*" for any, None for none. grants: see Grants for the names and defaults.
-    Raises ValueError for an empty identity, an unknown grant or a ttl that is not positive.
+    Raises ValueError for an identity that is none, an unknown grant or a ttl that is not positive.
     """
-    if not identity:
-        raise ValueError("a token needs an identity")
+    if not is_identity(identity):
+        raise ValueError("a token needs an identity of 1 to 256 printable characters")
+    if not all(map(_is_unicode, (room or "", name, metadata))):
+        raise ValueError("room, name and metadata have to be whole Unicode characters")
     if ttl_s <= 0:
         raise ValueError(f"ttl_s is {ttl_s}; it has to be over 0")
     if isinstance(grants, Mapping):
@@ -149,29 +151,42 @@ class Keyring:
             raise AuthError(f"the token lacks the claim {error.claim!r}") from error
         except jwt.InvalidAudienceError as error:
             raise AuthError(f"the token's audience is not {AUDIENCE!r}") from error
-        except (jwt.InvalidTokenError, jwt.InvalidKeyError, ValueError, TypeError) as error:
+        except (jwt.InvalidTokenError, jwt.InvalidKeyError, ValueError, TypeError, OverflowError) as error:
             raise AuthError("the token's signature does not hold") from error
         return _claims(payload)
 
 
+def is_identity(value: object) -> bool:
+    """Text of 1 to 256 printable characters: it stands in URLs, logs and on other people's screens."""
+    return isinstance(value, str) and 0 < len(value) <= 256 and value.isprintable()
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can hold half a surrogate pair, UTF-8 cannot: a name with one could be told to nobody."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _claims(payload: dict[str, Any]) -> Claims:
     identity = payload["sub"]
-    if not isinstance(identity, str) or not 0 < len(identity) <= 256:
-        raise AuthError("the token's sub is not an identity of 1 to 256 characters")
+    if not is_identity(identity):
+        raise AuthError("the token's sub is not an identity of 1 to 256 printable characters")
     try:
         grants = msgspec.convert(payload.get("grants", {}), Grants)
         room = msgspec.convert(payload.get("room"), str | None)
         name = msgspec.convert(payload.get("name", ""), str)
         metadata = msgspec.convert(payload.get("metadata", ""), str)
-    except msgspec.ValidationError as error:
+        expires_at_s = float(payload["exp"])
+    except (msgspec.ValidationError, OverflowError) as error:
         raise AuthError(f"the token's claims are malformed: {error}") from error
     if len(name) > 256 or len(metadata) > 4096:
         raise AuthError("the token's name is over 256 or its metadata over 4,096 characters")
+    if not all(map(_is_unicode, (room or "", name, metadata))):
+        raise AuthError("the token's room, name or metadata holds half a surrogate pair")
     return Claims(
         identity=identity,
         room=room,
         name=name,
         metadata=metadata,
         grants=grants,
-        expires_at_s=float(payload["exp"]),
+        expires_at_s=expires_at_s,
     )
