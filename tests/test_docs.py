@@ -20,6 +20,23 @@ import numpy as np
 import pytest
 
 import roomtone
+from roomtone.client.cadence import MAX_LATE_S
+from roomtone.client.events import EVENT_BOUND
+from roomtone.client.local_track import QUEUE_MS
+from roomtone.client.remote_track import PACKET_BOUND
+from roomtone.client.tracks import NEW_TRACK_BOUND
+from roomtone.client.uplink import FRESH_S
+from roomtone.media.jitter_queue import MAX_PACKETS
+from roomtone.participants.broadcaster import READY_MS
+from roomtone.participants.websocket_lag import MAX_NOTES
+from roomtone.protocol.client import MAX_PENDING_COMMANDS
+from roomtone.protocol.server import MAX_REFUSALS
+from roomtone.room.options import RoomOptions
+from roomtone.room.outbox import AUDIO_LIMIT_MS, CONTROL_LIMIT_BYTES, CONTROL_LIMIT_EVENTS
+from roomtone.server.spreader import MAX_PENDING_PACKETS
+from roomtone.server.streams import KEPT_AFTER_END
+from roomtone.sources.pcm import MAX_WAITING_CHUNKS
+from roomtone.sources.reader import MAX_WARNINGS, SourceOptions
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -142,3 +159,35 @@ def test_jitter_settings_are_the_code_s() -> None:
 
 def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+BOUNDS = {
+    "outbox of a listener, audio": f"{AUDIO_LIMIT_MS:,} ms",
+    "outbox of a listener, control": f"{CONTROL_LIMIT_EVENTS} messages or {CONTROL_LIMIT_BYTES // 1024} KiB",
+    "slices of large rooms": f"{MAX_PENDING_PACKETS} packets",
+    "a room's event log": f"{RoomOptions().event_log_size:,} events",
+    "answers to failed commands": f"{MAX_REFUSALS} a session",
+    "notes of what was sent when": f"{MAX_NOTES} a connection",
+    "streams that ended": f"{KEPT_AFTER_END} ",
+    "encoded frames of a source": f"{SourceOptions().ahead_ms:,.0f} ms",
+    "chunks of an asynchronous iterator": f"{MAX_WAITING_CHUNKS} chunks",
+    "pacer of a broadcaster": f"{READY_MS} ms",
+    "warnings of a source": f"{MAX_WARNINGS} ",
+    "pacer of a local track": f"{QUEUE_MS} ms",
+    "outgoing audio": f"{FRESH_S * 1000:.0f} ms",
+    "unanswered commands": f"{MAX_PENDING_COMMANDS} ",
+    "jitter buffer of": f"{roomtone.WEBSOCKET.max_buffer_ms:,.0f} ms (`max_buffer_ms`) and {MAX_PACKETS:,} packets",
+    "a late consumer": f"{MAX_LATE_S * 1000:.0f} ms",
+    "`packets()`": f"{PACKET_BOUND} packets",
+    "`events()`": f"{EVENT_BOUND:,} events",
+    "tracks that `next_track()`": f"{NEW_TRACK_BOUND:,} ",
+}
+
+
+@pytest.mark.parametrize("queue", BOUNDS)
+def test_queue_bounds_are_the_code_s(queue: str) -> None:
+    """The row of each queue in the architecture's table tells the bound that the code has."""
+    page = (DOCS / "topics" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith(f"| {queue}")]
+    assert len(rows) == 1
+    assert rows[0].split("|")[2].lstrip().startswith(BOUNDS[queue])
