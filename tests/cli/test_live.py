@@ -32,10 +32,11 @@ def test_a_terminal_gets_a_line_that_moves() -> None:
     screen = on_terminal(output)
     with LiveView(output, "title") as view:
         for second in range(3):
-            view.show(float(second), 20, f"{second} s", {})
+            view.show(float(second), 20, {"time": f"{second} s", "kbit/s": "31.0"}, {})
     text = screen.getvalue()
     assert "title" in text
     assert all(f"{second} s" in text for second in range(3))
+    assert "kbit/s" in text
     assert "\x1b[" in text
 
 
@@ -43,12 +44,14 @@ def test_a_pipe_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> 
     """On standard error, every three seconds, without colour."""
     with LiveView(Output(), "title") as view:
         for tenth in range(70):
-            view.show(tenth / 10, 20, f"{tenth / 10:.1f} s", {"a": 1})
+            view.show(tenth / 10, 20, {"seconds": f"{tenth / 10:.1f}", "kbit/s": "31.0"}, {"a": 1})
     captured = capsys.readouterr()
     assert captured.out == ""
     lines = captured.err.splitlines()
     assert lines[0] == "title"
-    assert [line.split("dB")[1].strip() for line in lines[1:]] == ["0.0 s", "3.0 s", "6.0 s"]
+    assert [line.split("dB")[1].strip() for line in lines[1:]] == [
+        f"seconds {seconds}  kbit/s 31.0" for seconds in ("0.0", "3.0", "6.0")
+    ]
     assert "\x1b" not in captured.err
 
 
@@ -56,7 +59,7 @@ def test_programs_get_an_object_a_second(capsys: pytest.CaptureFixture[str]) -> 
     """On standard output, and nothing else anywhere."""
     with LiveView(Output(json=True), "title") as view:
         for tenth in range(20):
-            view.show(tenth / 10, 20, "text", {"tenth": tenth})
+            view.show(tenth / 10, 20, {"a": "b"}, {"tenth": tenth})
     captured = capsys.readouterr()
     assert captured.err == ""
     assert [json.loads(line) for line in captured.out.splitlines()] == [
@@ -69,7 +72,7 @@ def test_quiet_shows_results_only(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither title nor lines, but warnings."""
     output = Output(quiet=True)
     with LiveView(output, "title") as view:
-        view.show(0.0, 20, "text", {})
+        view.show(0.0, 20, {"a": "b"}, {})
     output.note("note")
     output.line("result", key=1)
     output.warn("[watch] out")

@@ -117,7 +117,8 @@ class Demo:
             raise CliError("the speaker's track did not reach the listener within 15 s") from error
         channels = track.info.channels
         loop = asyncio.get_running_loop()
-        title = f"{source} -> {url} room {ROOM} -> {self.path}"
+        label = "the spoken sample" if self.source is None else source
+        title = f"{label} -> {url} room {ROOM} -> {self.path}"
         sink = WavFile(self.path, channels)
         next_look = 0.0
         try:
@@ -129,7 +130,7 @@ class Demo:
                     if loop.time() >= next_look:
                         next_look = loop.time() + 1 / REDRAWS_PER_S
                         figures = follower.look()
-                        view.show(loop.time(), figures.level, figures.text(), figures.fields())
+                        view.show(loop.time(), figures.level, figures.cells(), figures.fields())
         finally:
             sink.close()
             if "figures" in results:

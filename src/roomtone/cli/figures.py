@@ -40,16 +40,19 @@ class Figures:
     received: int
     bitrate_bps: int
 
-    def text(self) -> str:
-        """One line for people. Without a jitter buffer, as in a recording of packets, nothing of it is told."""
+    def cells(self) -> dict[str, str]:
+        """For people. Without a jitter buffer, as in a recording of packets, nothing of it is told."""
+        cells = {"seconds": f"{self.seconds:.1f}"}
         if not (self.tracks or self.received):
-            return f"{self.seconds:7.1f} s  nobody speaks"
-        buffer = (
-            f"jitter {self.jitter_ms:4.1f} ms  buffer {self.depth_ms:3.0f}/{self.target_ms:.0f} ms  "
-            f"underruns {self.underruns}  concealed {self.concealed_ms:.0f} ms  "
-        )
-        rate = f"{self.bitrate_bps / 1000:5.1f} kbit/s"
-        return f"{self.seconds:7.1f} s  {buffer if self.target_ms else ''}{rate}"
+            return cells | {"speakers": "nobody"}
+        if self.target_ms:
+            cells |= {
+                "jitter": f"{self.jitter_ms:.1f} ms",
+                "buffer": f"{self.depth_ms:.0f}/{self.target_ms:.0f} ms",
+                "underruns": str(self.underruns),
+                "concealed": f"{self.concealed_ms:.0f} ms",
+            }
+        return cells | {"kbit/s": f"{self.bitrate_bps / 1000:.1f}"}
 
     def fields(self) -> dict[str, Any]:
         """For programs."""

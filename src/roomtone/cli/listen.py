@@ -101,7 +101,7 @@ class Listener:
                     if loop.time() >= next_look:
                         next_look = loop.time() + 1 / LOOKS_PER_S
                         figures = follower.look()
-                        view.show(loop.time(), figures.level, figures.text(), figures.fields())
+                        view.show(loop.time(), figures.level, self._cells(room, figures), figures.fields())
         finally:
             sink.close()
 
@@ -122,7 +122,7 @@ class Listener:
                     while not recording.done():
                         await asyncio.wait({recording}, timeout=1 / LOOKS_PER_S)
                         figures = follower.look()
-                        view.show(loop.time(), figures.level, figures.text(), figures.fields())
+                        view.show(loop.time(), figures.level, self._cells(room, figures), figures.fields())
                     recording.result()
                 finally:
                     recording.cancel()
@@ -144,6 +144,11 @@ class Listener:
     def _title(self) -> str:
         target = "" if self.path is None else f" -> {self.path}"
         return f"{self.url} room {self.room}{target}"
+
+    @staticmethod
+    def _cells(room: Room, figures: Figures) -> dict[str, str]:
+        cells = figures.cells()
+        return cells if room.state == "joined" else cells | {"connection": room.state}
 
     def _report(self, figures: Figures) -> None:
         path = None if self.path is None else str(self.path)

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from rich.console import Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from roomtone.cli.output import Output
@@ -30,7 +31,7 @@ def meter(level: int) -> Text:
 class LiveView:
     """Shows a set of figures over and over. All on standard error, so that a pipe gets results only.
 
-    `text` of show() is the plain line; `fields` go to programs. One that is quiet shows nothing.
+    `fields` of show() go to programs. One that is quiet shows nothing.
     """
 
     def __init__(self, output: Output, title: str) -> None:
@@ -56,12 +57,21 @@ class LiveView:
             self._live.stop()
             self._live = None
 
-    def show(self, now: float, level: int, text: str, fields: Mapping[str, Any]) -> None:
-        """now: monotonic seconds, which decide when the next plain line is due."""
+    def show(self, now: float, level: int, cells: Mapping[str, str], fields: Mapping[str, Any]) -> None:
+        """now: monotonic seconds, which decide when the next plain line is due. cells: by heading, for people."""
         if self._live is not None:
-            line = Text.assemble(meter(level), "  ", text)
-            self._live.update(Group(Text(self._title, style="bold"), line), refresh=True)
+            self._live.update(Group(Text(self._title, style="bold"), _table(level, cells)), refresh=True)
         elif now >= self._next_line:
             self._next_line = now + (JSON_INTERVAL_S if self._output.json else PLAIN_INTERVAL_S)
             self._output.event("progress", **fields)
+            text = "  ".join(f"{heading} {cell}" for heading, cell in cells.items())
             self._output.note(f"{-level:4d} dB  {text}")
+
+
+def _table(level: int, cells: Mapping[str, str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("level", no_wrap=True)
+    for heading in cells:
+        table.add_column(heading, justify="right")
+    table.add_row(meter(level), *cells.values())
+    return table

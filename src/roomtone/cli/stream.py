@@ -138,12 +138,14 @@ class Streamer:
                 while not (playing.done() or gone.done()):
                     await asyncio.wait({playing, gone}, timeout=1 / LOOKS_PER_S, return_when=asyncio.FIRST_COMPLETED)
                     fields = self._fields(track, metered)
-                    text = f"{fields['seconds']:7.1f} s  {fields['bitrate_bps'] / 1000:5.1f} kbit/s"
-                    if fields["underruns"]:
-                        text += f"  underruns {fields['underruns']}"
-                    if room.state == "reconnecting":
-                        text += "  reconnecting"
-                    view.show(loop.time(), metered.take_level(), text, fields)
+                    cells = {
+                        "seconds": f"{fields['seconds']:.1f}",
+                        "kbit/s": f"{fields['bitrate_bps'] / 1000:.1f}",
+                        "underruns": str(fields["underruns"]),
+                    }
+                    if room.state != "joined":
+                        cells["connection"] = room.state
+                    view.show(loop.time(), metered.take_level(), cells, fields)
                 for task in (playing, gone):
                     if task.done():
                         task.result()
