@@ -161,6 +161,15 @@ def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    """Files that README.md names exist."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    local = [link for link in links if link and "://" not in link]
+    assert local
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
 BOUNDS = {
     "outbox of a listener, audio": f"{AUDIO_LIMIT_MS:,} ms",
     "outbox of a listener, control": f"{CONTROL_LIMIT_EVENTS} messages or {CONTROL_LIMIT_BYTES // 1024} KiB",
