@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from roomtone.media.packet import Packet
-from roomtone.participants.websocket_events import event_frame, room_snapshot, track_info
+from roomtone.participants.websocket_events import event_frame, track_info
 from roomtone.participants.websocket_lag import Lag
+from roomtone.participants.websocket_welcome import replay_frames, snapshot_frames
 from roomtone.protocol import messages
 from roomtone.protocol.close_codes import REMOVED, REPLACED, ROOM_CLOSED, TOO_SLOW, CloseCode
 from roomtone.protocol.frames import text_frame
@@ -247,14 +248,10 @@ class WebSocketParticipant:
         tracks = self.seat.tracks
         if not tracks:
             return
-        told = self._told
-        news = {
-            track.id: track.last_sequence
-            for track in tracks.values()
-            if track.last_sequence is not None and told.get(track.id) != track.last_sequence
-        }
+        last = {track.id: track.last_sequence for track in tracks.values() if track.last_sequence is not None}
+        news = {track: sequence for track, sequence in last.items() if self._told.get(track) != sequence}
         if news:
-            told.update(news)
+            self._told = last  # closed tracks are forgotten: a participant may open and close them for ever
             self.send(messages.ReceiveReport(sequences=news))
 
     def _queue_audio(self, packet: Packet) -> None:
@@ -305,30 +302,32 @@ class WebSocketParticipant:
     ) -> None:
         """Tell the client that it sits: `session_started`, then what it missed where that is still known."""
         seat = self.seat
-        if missed is None:
-            snapshot = room_snapshot(seat.room.view(seat))
-        else:  # the client knows the room: the missed events bring it up to date
-            snapshot = messages.RoomSnapshot(name=seat.room.name, last_event_id=seat.room.last_event_id)
-        self.send(
-            messages.SessionStarted(
+        replay = replay_frames(missed)
+
+        def started(room: messages.RoomSnapshot) -> messages.SessionStarted:
+            return messages.SessionStarted(
                 participant_id=seat.participant_id,
                 identity=seat.identity,
                 resume_token=self.resume_token,
-                room=snapshot,
+                room=room,
                 limits=limits,
                 server_time_ms=now * 1000,
-                resumed="new" if not resumed else "snapshot" if missed is None else "events",
+                resumed="new" if not resumed else "snapshot" if replay is None else "events",
                 last_command_id=self.session.last_command_id,
                 refused=self.session.refusals if resumed else [],
                 permissions=[name for name in seat.grants.__dataclass_fields__ if getattr(seat.grants, name)],
             )
-        )
-        for event in missed or ():
-            self.send_frame(event_frame(event))
+
+        if replay is None:
+            frames = snapshot_frames(started, seat.room.view(seat), seat.participant_id)
+        else:  # the client knows the room: the missed events bring it up to date
+            room = messages.RoomSnapshot(name=seat.room.name, last_event_id=seat.room.last_event_id)
+            frames = [text_frame(messages.encode(started(room))), *replay]
         if resumed:
             # the answer to a track_open may have been lost with the old connection
-            for track in seat.tracks.values():
-                self.send(self.opened(track))
+            frames += [text_frame(messages.encode(self.opened(track))) for track in seat.tracks.values()]
+        # One write: in pieces, the later ones could overflow what may wait for this listener.
+        self.send_frame(b"".join(frames))
 
     def opened(self, track: Track) -> messages.TrackOpened:
         """The answer to the `track_open` that made `track`."""

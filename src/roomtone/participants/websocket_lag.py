@@ -30,10 +30,13 @@ class Lag:
         self._notes: deque[tuple[float, int]] = deque(maxlen=MAX_NOTES)
 
     def acknowledge(self, received: int) -> bool:
-        """The listener says it received so many frames; False where that is more than were sent."""
+        """The listener says it received so many frames; False where that is more than were sent.
+
+        0 says nothing: it is the report of a publisher, or of a client that does not count.
+        """
         if received > self.sent:
             return False
-        self.reported = True
+        self.reported = self.reported or received > 0
         self._received = max(self._received, received)
         return True
 
