@@ -152,7 +152,10 @@ async def test_a_client_that_never_reports_is_judged_by_its_socket() -> None:
 
 async def test_control_that_piles_up_closes_the_listener() -> None:
     """Control is never dropped: a listener that does not read is closed, to come back to a snapshot."""
-    async with serving(max_control_messages_per_s=5000) as network, _session() as session:
+    async with (
+        serving(max_control_messages_per_s=5000, max_control_bytes_per_s=10**9) as network,
+        _session() as session,
+    ):
         ada = await network.join("ada")
         stuck = await _join_small(network, session, "stuck")
         assert stuck.ws._conn is not None

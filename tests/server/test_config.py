@@ -93,3 +93,18 @@ def test_is_loopback(host: str, loopback: bool) -> None:
     """All of 127/8 and ::1; a name other than localhost is not trusted to be."""
     assert is_loopback(host) is loopback
     assert not is_loopback("voice.example")
+
+
+def test_hosts_are_kept_as_they_are_compared() -> None:
+    """Without port, brackets and case, so that what somebody copies from a URL works."""
+    config = Config(dev=True, allowed_hosts=["Voice.Example:443", "[::1]:7800", "2001:db8::5", "*"])
+    assert config.allowed_hosts == ["voice.example", "::1", "2001:db8::5", "*"]
+    with pytest.raises(ValidationError, match="host"):
+        Config(dev=True, allowed_hosts=["https://voice.example/"])
+
+
+def test_trusted_proxies_are_networks() -> None:
+    """Addresses and CIDR; a name could mean anybody."""
+    assert Config(dev=True, trusted_proxies=["10.0.0.0/8", "::1"]).trusted_proxies == ["10.0.0.0/8", "::1"]
+    with pytest.raises(ValidationError):
+        Config(dev=True, trusted_proxies=["proxy.example"])

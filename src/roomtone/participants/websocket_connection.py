@@ -7,6 +7,7 @@ queue and no task of ours between the socket and the room.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -15,11 +16,14 @@ import structlog
 
 from roomtone.participants.websocket import WebSocketParticipant
 from roomtone.participants.websocket_commands import apply_command
+from roomtone.participants.websocket_intake import Intake
 from roomtone.protocol import messages
 from roomtone.protocol.close_codes import (
     GOING_AWAY,
     INTERNAL_ERROR,
     NORMAL,
+    RATE_LIMITED,
+    REPLACED,
     WEBSOCKET_ERROR,
     CloseCode,
 )
@@ -62,6 +66,9 @@ class Door(Protocol):
     def new_session(self, now: float) -> ServerSession:
         """The rules for a connection that has not said anything yet."""
 
+    def new_intake(self) -> Intake:
+        """How much it may send."""
+
     def admit(
         self, connection: WebSocketConnection, message: SessionStart, session: ServerSession, now: float
     ) -> WebSocketParticipant:
@@ -86,8 +93,10 @@ class WebSocketConnection(asyncio.Protocol):
         "_closed_as",
         "_complained",
         "_door",
+        "_intake",
         "_joined",
         "_parser",
+        "_paused",
         "_session",
         "_transport",
         "participant",
@@ -103,11 +112,13 @@ class WebSocketConnection(asyncio.Protocol):
         self._door = door
         self._clock = clock
         self._session = door.new_session(clock())
+        self._intake = door.new_intake()
         self._parser = FrameParser(masked=True, max_message_bytes=MAX_MESSAGE_BYTES)
         self._close_deadline: float | None = None
         self._closed_as: str | None = None
         self._complained = -UNKNOWN_TRACK_ERROR_INTERVAL_S
         self._joined = True
+        self._paused = False
 
     # --- asyncio.Protocol -----------------------------------------------------------------------------------
 
@@ -115,8 +126,9 @@ class WebSocketConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
         # Bytes given to a transport cannot be taken back: let it hold nothing, so that pause_writing comes as
-        # soon as the kernel takes no more, and everything later waits in an outbox that can drop.
-        self._transport.set_write_buffer_limits(high=0)
+        # soon as the kernel takes no more, and everything later waits in an outbox that can drop. One byte and
+        # not none, for asyncio's TLS transport pauses at `size >= high`: with 0 it would after every write.
+        self._transport.set_write_buffer_limits(high=1)
 
     def data_received(self, data: bytes) -> None:
         if self._close_deadline is not None and self._parser.error is not None:
@@ -124,7 +136,10 @@ class WebSocketConnection(asyncio.Protocol):
         now = self._clock()
         self._session.heard(now)
         try:
-            for opcode, payload in self._parser.feed(data):
+            received = self._parser.feed(data)
+            if not self._intake.take_frames(len(received), now):
+                raise ProtocolError("too many frames a second", RATE_LIMITED)
+            for opcode, payload in received:
                 if opcode == BINARY:
                     self._receive_audio(payload, now)
                 elif opcode == TEXT:
@@ -141,14 +156,18 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(INTERNAL_ERROR)
 
     def eof_received(self) -> None:
-        if self.participant is not None:
-            self.participant.pause()
+        """The peer will say no more: it is gone, whatever it might still read. The transport closes itself."""
+        if self._close_deadline is None:
+            self._close_deadline = self._clock() + CLOSE_TIMEOUT_S
+            self._detach(leave=False)
 
     def pause_writing(self) -> None:
+        self._paused = True
         if self.participant is not None:
             self.participant.pause()
 
     def resume_writing(self) -> None:
+        self._paused = False
         if self.participant is not None and self._close_deadline is None:
             self.participant.unpause()
 
@@ -173,9 +192,17 @@ class WebSocketConnection(asyncio.Protocol):
         self._close_deadline = now + CLOSE_TIMEOUT_S
         self._closed_as = code.name
         text = f"{code.name}: {reason}" if reason else code.name
-        if not self._transport.is_closing():
-            self._transport.write(encode_close(code.code, text))
+        self._write(encode_close(code.code, text))
         self._detach(leave=code.reconnect != "resume")
+
+    def supersede(self) -> None:
+        """The session went on over another connection.
+
+        Mostly this one is dead and was not known to be. Where it is not, the same client came twice (a
+        duplicated browser tab): told so it stays away, cut it would come back, and the two fight for ever.
+        """
+        self.participant = None
+        self.close(REPLACED, "the session goes on over another connection")
 
     def abort(self) -> None:
         """Cut the socket now."""
@@ -226,17 +253,21 @@ class WebSocketConnection(asyncio.Protocol):
         except CommandError as error:
             self._refuse(error.code, str(error))
         except RoomError as error:
-            if isinstance(error, SeatGone) or now - self._complained < UNKNOWN_TRACK_ERROR_INTERVAL_S:
+            if isinstance(error, SeatGone):
                 return
-            self._complained = now
             if error.code == "bad_audio":
                 self._session.strike(str(error))
+            if now - self._complained < UNKNOWN_TRACK_ERROR_INTERVAL_S:
+                return
+            self._complained = now
             self._refuse(error.code, str(error), retryable=error.retryable)
 
     def _receive_text(self, payload: bytes, now: float) -> None:
         if self._close_deadline is not None:
             return
         session = self._session
+        if not self._intake.take_text(len(payload), now):
+            raise ProtocolError("too many bytes of control messages a second", RATE_LIMITED)
         try:
             message = session.receive_text(payload, now)
         except CommandError as error:
@@ -266,6 +297,8 @@ class WebSocketConnection(asyncio.Protocol):
         """The door has found the seat: from now on the participant writes here."""
         self.participant = participant
         participant.attach(self, self._transport.write)
+        if self._paused:  # before it had a participant: the transport will not say so again
+            participant.pause()
 
     def _receive_control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
@@ -273,8 +306,8 @@ class WebSocketConnection(asyncio.Protocol):
                 frame = encode_frame(PONG, payload)
                 if self.participant is not None:
                     self.participant.send_frame(frame)
-                else:
-                    self._transport.write(frame)
+                elif not self._paused:  # whoever reads nothing before it joins is owed no pong
+                    self._write(frame)
         elif opcode == CLOSE:
             if self._close_deadline is None:
                 code, _ = parse_close(payload)
@@ -282,7 +315,7 @@ class WebSocketConnection(asyncio.Protocol):
                 left = code in (NORMAL.code, GOING_AWAY.code)
                 self._closed_as = "normal" if left else "vanished"
                 self._close_deadline = self._clock() + CLOSE_TIMEOUT_S
-                self._transport.write(encode_close(NORMAL.code, ""))
+                self._write(encode_close(NORMAL.code, ""))
                 self._detach(leave=left)
             self._transport.close()
         elif opcode != PONG:
@@ -296,7 +329,12 @@ class WebSocketConnection(asyncio.Protocol):
         if self.participant is not None:
             self.participant.send(error)
         elif self._close_deadline is None:
-            self._transport.write(text_frame(messages.encode(error)))
+            self._write(text_frame(messages.encode(error)))
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            with contextlib.suppress(RuntimeError):  # uvloop: the socket broke in this very turn
+                self._transport.write(data)
 
     def _detach(self, *, leave: bool) -> None:
         participant, self.participant = self.participant, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import secrets
 import ssl
 from collections.abc import Mapping
@@ -13,16 +14,19 @@ from typing import Any, Final, Self
 import structlog
 from aiohttp import web
 
+from roomtone.participants.websocket import WebSocketParticipant
 from roomtone.participants.websocket_connection import CLOSE_TIMEOUT_S, WebSocketConnection
+from roomtone.participants.websocket_intake import Intake
 from roomtone.protocol import messages
 from roomtone.protocol.close_codes import GOING_AWAY
 from roomtone.protocol.errors import HandshakeError
 from roomtone.protocol.handshake import check_upgrade
+from roomtone.protocol.server import ServerSession
 from roomtone.room.directory import Directory
 from roomtone.room.grants import Grants
-from roomtone.server.access import host_allowed, origin_allowed
+from roomtone.server.access import client_address, host_allowed, is_loopback, origin_allowed
 from roomtone.server.auth import Keyring, mint
-from roomtone.server.config import Config, is_loopback
+from roomtone.server.config import Config
 from roomtone.server.door import Door
 from roomtone.server.problems import problem_response, problems_middleware
 from roomtone.server.spreader import Spreader
@@ -31,6 +35,8 @@ from roomtone.server.upgrade import hand_over
 
 log = structlog.get_logger(__name__)
 
+KEEPALIVE_TIMEOUT_S: Final = 30.0
+"""An HTTP connection that sends no whole request head for so long is closed."""
 MAX_BODY_BYTES: Final = 65_536
 """An HTTP API request's body."""
 
@@ -60,6 +66,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._port = self.config.port
         self._stopping: asyncio.Task[None] | None = None
+        self._proxies = [ipaddress.ip_network(one) for one in self.config.trusted_proxies]
 
     # --- life -----------------------------------------------------------------------------------------------
 
@@ -73,11 +80,15 @@ class Server:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen. What was started is stopped again where this fails."""
+        """Listen. What was started is stopped again where this fails. RuntimeError when it runs already."""
         from roomtone.server.api import add_api_routes  # the API needs Server's type
         from roomtone.server.streams import Streams
 
+        if self._runner is not None:
+            raise RuntimeError("the server has been started already")
+        tls = self._tls()  # the first that can fail
         loop = asyncio.get_running_loop()
+        self._stopping = None
         self._clock = loop.time
         self.started_at = loop.time()
         self._gone = asyncio.Event()
@@ -86,26 +97,28 @@ class Server:
         self.door = Door(self.config, self.keyring, self.rooms, new_token=lambda: secrets.token_urlsafe(24))
         self.streams = Streams(self)
         self._sweeper = Sweeper(loop, self._tick)
+        self._counted = _Counted(self)
         app = web.Application(middlewares=[problems_middleware, self._check_access], client_max_size=MAX_BODY_BYTES)
         app.router.add_get(messages.PATH, self._connect)
         add_api_routes(app, self)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await self._runner.setup()
-        site = web.TCPSite(
-            self._runner,
-            self.config.host,
-            self.config.port,
-            ssl_context=self._tls(),
-            backlog=1024,
-            reuse_address=True,
+        self._runner = runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
         )
         try:
+            await runner.setup()
+            site = web.TCPSite(
+                runner, self.config.host, self.config.port, ssl_context=tls, backlog=1024, reuse_address=True
+            )
             await site.start()
-        except OSError:
-            await self._runner.cleanup()
+        except BaseException:  # cancelled, too
             self._runner = None
+            await runner.cleanup()
             raise
-        self._port = self._runner.addresses[0][1]
+        self._port = runner.addresses[0][1]
         self._sweeper.start()
         log.info("listening", url=self.url)
 
@@ -165,8 +178,10 @@ class Server:
     def url(self) -> str:
         """http(s)://host:port, as a client on this machine reaches it."""
         host = self.config.host
-        if host in ("0.0.0.0", "::", ""):
+        if host in ("0.0.0.0", ""):
             host = "127.0.0.1"
+        elif host == "::":  # event loops bind it to IPv6 alone
+            host = "::1"
         if ":" in host:
             host = f"[{host}]"
         scheme = "http" if self.config.tls_cert is None else "https"
@@ -195,7 +210,7 @@ class Server:
 
     def open_connection(self, transport: asyncio.Transport, peer: str = "memory") -> WebSocketConnection:
         """Serve a WebSocket whose handshake is done (or was never needed) over `transport`."""
-        connection = WebSocketConnection(_Counted(self), self._clock, peer)
+        connection = WebSocketConnection(self._counted, self._clock, peer)
         self.door.connection_opened(connection)
         self._sweeper.add(connection)
         connection.connection_made(transport)
@@ -223,15 +238,19 @@ class Server:
             upgrade = check_upgrade(request.method, request.headers)
         except HandshakeError as error:
             return problem_response(error.status, "not_a_websocket", error.message, headers=error.headers)
-        peer = request.remote or "unknown"
+        peer = client_address(request.remote or "unknown", request.headers.getall("X-Forwarded-For", ()), self._proxies)
         reason = self.door.refusal(peer)
         if reason is not None:
             return problem_response(503, reason, "no further connection is taken now", headers={"Retry-After": "5"})
-        connection = WebSocketConnection(_Counted(self), self._clock, peer)
-        response = hand_over(request, upgrade.response, connection)
+        connection = WebSocketConnection(self._counted, self._clock, peer)
+        # Counted first: handing over reads what the peer sent with its request, which may end the connection.
         self.door.connection_opened(connection)
         self._sweeper.add(connection)
-        return response
+        try:
+            return hand_over(request, upgrade.response, connection)
+        except ConnectionResetError:
+            self._counted.connection_closed(connection, "vanished")
+            raise
 
 
 class _Counted:
@@ -241,9 +260,20 @@ class _Counted:
         self._sweeper = server._sweeper
         self._gone = server._gone
         self._door = server.door
-        self.new_session = server.door.new_session
-        self.admit = server.door.admit
-        self.count_error = server.door.count_error
+
+    def new_session(self, now: float) -> ServerSession:
+        return self._door.new_session(now)
+
+    def new_intake(self) -> Intake:
+        return self._door.new_intake()
+
+    def admit(
+        self, connection: WebSocketConnection, message: messages.SessionStart, session: ServerSession, now: float
+    ) -> WebSocketParticipant:
+        return self._door.admit(connection, message, session, now)
+
+    def count_error(self, code: str) -> None:
+        self._door.count_error(code)
 
     def connection_closed(self, connection: WebSocketConnection, name: str) -> None:
         self._sweeper.discard(connection)

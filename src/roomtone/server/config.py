@@ -14,6 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from roomtone.server.access import host_name
+from roomtone.server.access import is_loopback as is_loopback  # for those who ask what a configured host means
 from roomtone.server.auth import DEV_KEY, Key
 
 CONFIG_FILE = "roomtone.toml"
@@ -67,6 +69,10 @@ class Config(BaseSettings):
         default_factory=list,
         description="Host names to answer to; empty: loopback names on loopback, else any",
     )
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="addresses and networks whose X-Forwarded-For is believed, for the limit per address",
+    )
 
     max_connections: int = Field(10_000, ge=1, description="WebSocket connections in all")
     max_connections_per_ip: int = Field(500, ge=1, description="WebSocket connections from one address")
@@ -75,6 +81,7 @@ class Config(BaseSettings):
     max_tracks_per_participant: int = Field(8, ge=1, le=64)
     max_track_bitrate_bps: int = Field(1_000_000, ge=6_000, description="more is dropped; 48 kHz PCM is 768,000")
     max_control_messages_per_s: int = Field(100, ge=10, description="a session's text messages")
+    max_control_bytes_per_s: int = Field(262_144, ge=65_536, description="a connection's text messages, in bytes")
     auto_create_rooms: bool = Field(True, description="joining makes the room; else only the room_create grant does")
     empty_room_timeout_s: float = Field(60, ge=0, description="a room nobody is in goes after this")
     reconnect_grace_s: float = Field(30, ge=0, description="a dropped connection keeps its seat so long")
@@ -89,10 +96,27 @@ class Config(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("allowed_origins", "allowed_hosts")
+    @field_validator("allowed_origins")
     @classmethod
-    def _lower(cls, value: list[str]) -> list[str]:
+    def _origins(cls, value: list[str]) -> list[str]:
         return [one.rstrip("/").lower() for one in value]
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: list[str]) -> list[str]:
+        """Names are compared without port and brackets, so they are kept without."""
+        names = [host_name(f"[{one}]" if one.count(":") > 1 and "[" not in one else one) for one in value]
+        for one, name in zip(value, names, strict=True):
+            if not name:
+                raise ValueError(f"{one!r} is not a host name")
+        return names
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: list[str]) -> list[str]:
+        for one in value:
+            ipaddress.ip_network(one)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
@@ -138,16 +162,6 @@ class Config(BaseSettings):
                 "add [[keys]] to roomtone.toml, or start with --dev"
             )
         return keys
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen on."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def load_config(file: Path | None = None, **overrides: Any) -> Config:

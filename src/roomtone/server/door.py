@@ -10,6 +10,7 @@ import structlog
 from roomtone.media.packet import CODEC_NAMES
 from roomtone.participants.websocket import FreshnessPolicy, WebSocketParticipant
 from roomtone.participants.websocket_connection import WebSocketConnection
+from roomtone.participants.websocket_intake import FRAMES_PER_S_OF_TRACK, Intake
 from roomtone.protocol import messages
 from roomtone.protocol.close_codes import BAD_TOKEN, GOING_AWAY, PROTOCOL_ERROR, ROOM_FULL, SERVER_FULL
 from roomtone.protocol.errors import ProtocolError
@@ -118,6 +119,12 @@ class Door:
         """The rules for a fresh connection."""
         return ServerSession(now, max_messages_per_s=self._config.max_control_messages_per_s)
 
+    def new_intake(self) -> Intake:
+        """How much a fresh connection may send."""
+        config = self._config
+        frames_per_s = config.max_tracks_per_participant * FRAMES_PER_S_OF_TRACK + config.max_control_messages_per_s
+        return Intake(frames_per_s=frames_per_s, text_bytes_per_s=config.max_control_bytes_per_s)
+
     def admit(
         self, connection: WebSocketConnection, message: SessionStart, session: ServerSession, now: float
     ) -> WebSocketParticipant:
@@ -130,8 +137,11 @@ class Door:
                 return self._resume(connection, participant, message.resume.last_event_id, now)
             # the seat is gone: the same message starts a new session, with its own token
         claims = self._verify(message.token)
+        codecs = frozenset(message.codecs) & frozenset(CODEC_NAMES)
+        if not codecs:
+            raise ProtocolError(f"none of the codecs is known; known: {', '.join(CODEC_NAMES)}", PROTOCOL_ERROR)
         room = self._room(claims, message.room, now)
-        return self._seat(connection, message, session, claims, room, now)
+        return self._seat(connection, message, session, claims, room, codecs, now)
 
     def _resume(
         self,
@@ -143,7 +153,7 @@ class Door:
         old = participant.connection
         if old is not None:  # the client noticed a dead connection before we did
             participant.detach(old, now, leave=False)
-            old.abort()
+            old.supersede()
         missed = participant.seat.resume(last_event_id, now)
         participant.session.resume(now)
         connection.take_seat(participant)
@@ -199,12 +209,10 @@ class Door:
         session: ServerSession,
         claims: Claims,
         room: Room,
+        codecs: frozenset[str],
         now: float,
     ) -> WebSocketParticipant:
         participant = WebSocketParticipant(session, self._policy, self._new_token(), self._forget)
-        codecs = frozenset(message.codecs) & frozenset(CODEC_NAMES)
-        if not codecs:
-            raise ProtocolError(f"none of the codecs is known; known: {', '.join(CODEC_NAMES)}", PROTOCOL_ERROR)
         try:
             participant.seat = room.join(
                 participant,
