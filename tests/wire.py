@@ -13,6 +13,7 @@ import msgspec
 
 from roomtone.media.packet import Packet
 from roomtone.server.app import Server
+from tests.free import everything_fits, everything_is_free
 
 DEADLINE_S = 10.0
 
@@ -137,8 +138,12 @@ class Network:
 async def serving(**settings: Any) -> AsyncIterator[Network]:
     """A development server on a free port, and a way to it."""
     defaults: dict[str, Any] = {"dev": True, "port": 0, "drain_timeout_s": 0}
-    async with Server(**(defaults | settings)) as server, Network(server) as network:
-        yield network
+    async with Server(**(defaults | settings)) as server:
+        async with Network(server) as network:
+            yield network
+            everything_fits(server)
+        everything_fits(server)
+    everything_is_free(server)
 
 
 def small_receive_buffer() -> socket.socket:
