@@ -1,6 +1,6 @@
 """Broadcast sound that a program makes: here a melody; a speech synthesiser works the same way.
 
-    python examples/broadcast_iterator.py http://127.0.0.1:7800 "$(roomtone token --dev bells --room lobby)"
+    python examples/broadcast_iterator.py http://127.0.0.1:7800 "$(roomtone token --dev --identity bells --room lobby)"
 
 The generator may be as fast as it likes: the track plays it at its own speed, and lets it wait.
 """

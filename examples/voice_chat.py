@@ -1,7 +1,7 @@
 """Talk with everybody in a room: microphone and loudspeaker, mute by M and Enter, who speaks on the screen.
 
     pip install 'roomtone[microphone]'
-    python examples/voice_chat.py http://127.0.0.1:7800 "$(roomtone token --dev ada --room lobby)"
+    python examples/voice_chat.py http://127.0.0.1:7800 "$(roomtone token --dev --identity ada --room lobby)"
 
 Without a sound device: `--say FILE` talks from a file, `--silent` listens without a loudspeaker.
 """
