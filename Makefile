@@ -31,7 +31,7 @@ bench:  ## measure everything, with references: make bench [BENCH_ARGS="--quick"
 
 docs:  ## build the documentation into site/
 	@tools/setup.sh docs
-	$(PY) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 format:  ## rewrite the code in the house's format
 	@tools/setup.sh test lint
