@@ -1,7 +1,7 @@
 """Record what a room sounds like into a WAV file.
 
-    export TOKEN=$(roomtone token --dev --identity ear --room lobby)
-    python examples/listen_to_wav.py http://127.0.0.1:7800 "$TOKEN" heard.wav 10
+export TOKEN=$(roomtone token --dev --identity ear --room lobby)
+python examples/listen_to_wav.py http://127.0.0.1:7800 "$TOKEN" heard.wav 10
 """
 
 from __future__ import annotations

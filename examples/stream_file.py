@@ -1,7 +1,7 @@
 """Stream a file, or a URL, into a room, once or for ever.
 
-    export TOKEN=$(roomtone token --dev --identity radio --room lobby)
-    python examples/stream_file.py http://127.0.0.1:7800 "$TOKEN" song.mp3 --loop
+export TOKEN=$(roomtone token --dev --identity radio --room lobby)
+python examples/stream_file.py http://127.0.0.1:7800 "$TOKEN" song.mp3 --loop
 """
 
 from __future__ import annotations

@@ -14,12 +14,13 @@ ROOT = Path(roomtone.__file__).parent
 
 LAYERS: dict[str, set[str]] = {
     "assets": set(),
+    "logs": set(),
     "media": set(),
     "protocol": {"media"},
     "room": {"media"},
     "sources": {"media"},
-    "participants": {"media", "protocol", "room", "sources"},
-    "server": {"media", "protocol", "room", "sources", "participants"},
+    "participants": {"logs", "media", "protocol", "room", "sources"},
+    "server": {"logs", "media", "protocol", "room", "sources", "participants"},
     # the client sits in-process servers' rooms through a type only; see PEERS
     "client": {"media", "protocol", "room", "sources", "assets"},
     "cli": {"media", "protocol", "room", "sources", "participants", "server", "client", "assets"},

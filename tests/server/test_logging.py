@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
+from roomtone.logs import get_logger
 from roomtone.server.logging import setup_logging
 
 
@@ -18,7 +18,6 @@ def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -26,7 +25,7 @@ def restored() -> Iterator[None]:
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Our own events and the standard library's in one form, on standard error."""
     setup_logging("json", "info")
-    structlog.get_logger("a").info("joined", room="lobby")
+    get_logger("a").info("joined", room="lobby")
     logging.getLogger("aiohttp").warning("something %s", "odd")
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -42,7 +41,7 @@ def test_exceptions_are_inside_the_object(capsys: pytest.CaptureFixture[str]) ->
     try:
         raise ValueError("no")
     except ValueError:
-        structlog.get_logger("a").exception("failed")
+        get_logger("a").exception("failed")
     (line,) = capsys.readouterr().err.splitlines()
     assert "ValueError: no" in json.loads(line)["exception"]
 
@@ -50,7 +49,7 @@ def test_exceptions_are_inside_the_object(capsys: pytest.CaptureFixture[str]) ->
 def test_the_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """No colour where nobody looks."""
     setup_logging("console", "info")
-    structlog.get_logger("a").info("joined", room="lobby")
+    get_logger("a").info("joined", room="lobby")
     text = capsys.readouterr().err
     assert "joined" in text
     assert "room=lobby" in text
@@ -60,7 +59,7 @@ def test_the_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 def test_below_the_level_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Of ours and of others."""
     setup_logging("console", "warning")
-    structlog.get_logger("a").info("ours")
+    get_logger("a").info("ours")
     logging.getLogger("b").info("theirs")
     assert capsys.readouterr().err == ""
 
@@ -69,7 +68,7 @@ def test_the_last_setup_counts(capsys: pytest.CaptureFixture[str]) -> None:
     """Twice is not two lines."""
     setup_logging("console", "debug")
     setup_logging("json", "info")
-    structlog.get_logger("a").debug("unheard")
-    structlog.get_logger("a").info("heard")
+    get_logger("a").debug("unheard")
+    get_logger("a").info("heard")
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "heard"

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import structlog
-
+from roomtone.logs import get_logger
 from roomtone.participants.websocket import WebSocketParticipant
 from roomtone.participants.websocket_commands import apply_command
 from roomtone.participants.websocket_intake import Intake
@@ -49,7 +48,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 CLOSE_TIMEOUT_S: Final = 1.0
 """How long the peer has to answer a close frame before the socket is cut."""

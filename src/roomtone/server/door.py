@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-import structlog
-
+from roomtone.logs import get_logger
 from roomtone.media.packet import CODEC_NAMES
 from roomtone.participants.websocket import FreshnessPolicy, WebSocketParticipant
 from roomtone.participants.websocket_connection import WebSocketConnection
@@ -23,7 +22,7 @@ from roomtone.room.room import Room
 from roomtone.server.auth import ANY_ROOM, AuthError, Claims, Keyring
 from roomtone.server.config import Config
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_ROOM_NAME_CHARACTERS = 128
 

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import msgspec
-import structlog
 from aiohttp import web
 
-log = structlog.get_logger(__name__)
+from roomtone.logs import get_logger
+
+log = get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 

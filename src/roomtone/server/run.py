@@ -7,12 +7,11 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-
+from roomtone.logs import get_logger
 from roomtone.server.app import Server
 from roomtone.server.config import Config
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EXIT_STOPPED = 0
 EXIT_ABORTED = 1

@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
+from roomtone.logs import get_logger
 from roomtone.media.packet import Packet
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Deliver = Callable[[Packet, float], None]
 

@@ -8,8 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
+from roomtone.logs import get_logger
 from roomtone.participants.broadcaster import Broadcaster, BroadcastOptions
 from roomtone.room.errors import RoomError
 from roomtone.room.room import Room
@@ -20,7 +19,7 @@ from roomtone.sources.spec import describe
 if TYPE_CHECKING:
     from roomtone.server.app import Server
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 KEPT_AFTER_END: Final = 100
 """Ended streams that are still told of, so that a caller learns why one failed."""

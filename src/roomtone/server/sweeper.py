@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
+from roomtone.logs import get_logger
 from roomtone.participants.websocket_connection import WebSocketConnection
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_INTERVAL_S: Final = 0.25
 BUCKETS: Final = 10
