@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+import roomtone
 from roomtone.media.packet import FLAG_DISCONTINUITY, Packet
+from roomtone.server.app import Server
 from tests.wire import serving
 
 BOTH_LOOPS = True
@@ -140,3 +144,15 @@ async def test_a_stopping_server_announces_it() -> None:
         await ada.text("draining")
         assert await ada.closed() == 1001
         await stopping
+
+
+async def test_a_server_that_does_not_run_says_so() -> None:
+    """Before start() and after stop() nobody can join through memory."""
+    server = Server(dev=True, port=0)
+    assert not server.is_draining
+    with pytest.raises(roomtone.ConnectError, match="not running"):
+        async with roomtone.connect(server, server.token("ada", room="lobby")):
+            pass
+    async with server:
+        assert not server.is_draining
+    assert server.is_draining

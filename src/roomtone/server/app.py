@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-import structlog
 from aiohttp import web
 
+from roomtone.logs import get_logger
 from roomtone.participants.websocket import WebSocketParticipant
 from roomtone.participants.websocket_connection import CLOSE_TIMEOUT_S, WebSocketConnection
 from roomtone.participants.websocket_intake import Intake
@@ -33,7 +33,7 @@ from roomtone.server.spreader import Spreader
 from roomtone.server.sweeper import Sweeper
 from roomtone.server.upgrade import hand_over
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 KEEPALIVE_TIMEOUT_S: Final = 30.0
 """An HTTP connection that sends no whole request head for so long is closed."""
@@ -189,8 +189,8 @@ class Server:
 
     @property
     def is_draining(self) -> bool:
-        """stop() was called."""
-        return self.door.closing
+        """stop() was called, and start() not again."""
+        return self._stopping is not None
 
     def token(
         self,
@@ -210,6 +210,8 @@ class Server:
 
     def open_connection(self, transport: asyncio.Transport, peer: str = "memory") -> WebSocketConnection:
         """Serve a WebSocket whose handshake is done (or was never needed) over `transport`."""
+        if self._runner is None:
+            raise RuntimeError("the server is not running: `async with server:` or `await server.start()` first")
         connection = WebSocketConnection(self._counted, self._clock, peer)
         self.door.connection_opened(connection)
         self._sweeper.add(connection)
