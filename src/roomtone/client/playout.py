@@ -14,11 +14,14 @@ from roomtone.media.delay import JitterSettings
 from roomtone.media.jitter import JitterBuffer
 from roomtone.media.jitter_statistics import JitterStatistics
 from roomtone.media.level import rfc6464_level
-from roomtone.media.packet import CODEC_NAMES, Packet
-from roomtone.media.pcm import Pcm, with_channels
+from roomtone.media.packet import CLOCK_RATE_HZ, CODEC_NAMES, Packet
+from roomtone.media.pcm import Pcm
+from roomtone.media.resample import Resampler
 from roomtone.protocol.messages import TrackInfo
 
 MAX_FRAME_MS: Final = 1_000
+MIN_RATE_HZ: Final = 4_000
+MAX_RATE_HZ: Final = 192_000
 _DRAIN_PULLS_MS: Final = 5_000
 
 
@@ -42,11 +45,31 @@ class Frame:
         return rfc6464_level(self.pcm)
 
 
+def buffer_rate_hz(sample_rate_hz: int) -> int:
+    """The rate that a jitter buffer runs at for output at this one: the same, or 48 kHz where that does not
+    divide into its steps of 2.5 ms. Raises ValueError for a rate outside 4,000..192,000."""
+    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+        raise ValueError(f"sample_rate_hz is {MIN_RATE_HZ} to {MAX_RATE_HZ}, not {sample_rate_hz}")
+    return CLOCK_RATE_HZ if sample_rate_hz % 400 else sample_rate_hz
+
+
+def pull_ms_of(frame_ms: int) -> int:
+    """What to pull at once for frames of this length: 20, or 10 where that does not divide them.
+
+    Raises ValueError for frames that are not 10 to 1,000 ms in steps of 10.
+    """
+    if frame_ms % 10 or not 10 <= frame_ms <= MAX_FRAME_MS:
+        raise ValueError(f"frame_ms is 10 to {MAX_FRAME_MS} in steps of 10, not {frame_ms}")
+    return 10 if frame_ms % 20 else 20
+
+
 class Playout:
     """One listener's ear for one track. push() whatever comes, pull() in real time; never waits.
 
-    frame_ms: how much pull() gives, 10 to 1,000 in steps of 10. sample_rate_hz: a multiple of 400. on_pull: told
-    of each pull(now) after it. Raises ValueError for other settings.
+    frame_ms: how much pull() gives, 10 to 1,000 in steps of 10; over 20 it takes at once what comes one after the
+    other, so use a jitter setting whose least depth is as long. sample_rate_hz: 4,000..192,000; where a frame is not
+    whole samples, such as 10 ms at 22,050 Hz, frames differ by one. on_pull: told of each pull(now) after it.
+    Raises ValueError for other settings.
     """
 
     def __init__(
@@ -59,23 +82,22 @@ class Playout:
         frame_ms: int,
         on_pull: Callable[[Playout, float], None] | None = None,
     ) -> None:
-        if frame_ms % 10 or not 10 <= frame_ms <= MAX_FRAME_MS:
-            raise ValueError(f"frame_ms is 10 to {MAX_FRAME_MS} in steps of 10, not {frame_ms}")
         codec = CODEC_NAMES[info.codec]
-        pull_ms = 10 if frame_ms % 20 else 20
-        self._decoder = make_decoder(codec, info.channels, sample_rate_hz)
+        pull_ms = pull_ms_of(frame_ms)
+        rate_hz = buffer_rate_hz(sample_rate_hz)
+        self._resampler = Resampler(rate_hz, sample_rate_hz, info.channels, channels)
+        self._decoder = make_decoder(codec, info.channels, rate_hz)
         self._buffer = JitterBuffer(
             settings,
             self._decoder,
-            sample_rate_hz=sample_rate_hz,
+            sample_rate_hz=rate_hz,
             channels=info.channels,
             content=info.content,
             pull_ms=pull_ms,
         )
         self._codec = codec
-        self._channels = channels
         self._on_pull = on_pull
-        self._gain = GainRamp(sample_rate_hz)
+        self._gain = GainRamp(rate_hz)
         self._pulls = frame_ms // pull_ms
         self._drain_left = _DRAIN_PULLS_MS // frame_ms
         self._started = False
@@ -104,7 +126,7 @@ class Playout:
         self.timestamp = buffer.playout_timestamp if self._started else None
         parts = [buffer.pop(now) for _ in range(self._pulls)]
         pcm = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        frame = Frame(with_channels(self._gain.apply(pcm), self._channels), self.sample_rate_hz, self.timestamp)
+        frame = Frame(self._resampler.process(self._gain.apply(pcm)), self.sample_rate_hz, self.timestamp)
         if self._on_pull is not None:
             self._on_pull(self, now)
         return frame

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 from weakref import ReferenceType, WeakSet, ref
 
+import numpy as np
+
 from roomtone.client.cadence import Cadence
-from roomtone.client.playout import Frame, Playout
+from roomtone.client.playout import Frame, Playout, pull_ms_of
 from roomtone.client.queues import DropOldest
 from roomtone.media.delay import JitterSettings
 from roomtone.media.jitter_statistics import JitterStatistics
@@ -55,16 +57,24 @@ class PacketStream:
 class FrameStream:
     """Decoded frames in real time. Nothing runs between two reads but the jitter buffer's filling.
 
-    skipped_frames: frames that a consumer over 200 ms late did not get. Ends when the track was closed and
-    everything of it was heard; raises the room's error where the session ended by one.
+    Ends when the track was closed and everything of it was heard; raises the room's error where the session ended
+    by one.
     """
 
-    def __init__(self, playout: Playout, on_end: Callable[[Playout, float], None]) -> None:
+    def __init__(self, playout: Playout, frame_ms: int, on_end: Callable[[Playout, float], None]) -> None:
         self._playout = playout
+        # A long frame is gathered as its time passes: taken at once it would have to wait in the buffer before.
+        self._pulls = frame_ms // playout.frame_ms
+        self._parts: list[Frame] = []
         self._cadence = Cadence(playout.frame_ms / 1000)
         self._on_end = on_end
+        self._skipped_pulls = 0
         self.error: Exception | None = None
-        self.skipped_frames = 0
+
+    @property
+    def skipped_frames(self) -> int:
+        """Frames that a consumer over 200 ms late did not get."""
+        return -(-self._skipped_pulls // self._pulls)
 
     @property
     def statistics(self) -> JitterStatistics:
@@ -80,17 +90,21 @@ class FrameStream:
         return self
 
     async def __anext__(self) -> Frame:
-        playout = self._playout
-        if playout.finished:
-            self._end()
-        skipped = await self._cadence.wait()
-        if playout.finished:
-            self._end()
-        now = asyncio.get_running_loop().time()
-        for _ in range(min(skipped, MAX_SKIP_MS // playout.frame_ms)):
-            playout.pull(now)
-        self.skipped_frames += skipped
-        return playout.pull(now)
+        playout, parts = self._playout, self._parts
+        loop = asyncio.get_running_loop()
+        while len(parts) < self._pulls:
+            if not playout.finished:
+                skipped = await self._cadence.wait()
+                for _ in range(min(skipped, MAX_SKIP_MS // playout.frame_ms)):
+                    playout.pull(loop.time())
+                self._skipped_pulls += skipped
+            if playout.finished and not parts:
+                self._end()
+            parts.append(playout.pull(loop.time()))
+        self._parts = []
+        if len(parts) == 1:
+            return parts[0]
+        return Frame(np.concatenate([part.pcm for part in parts]), parts[0].sample_rate_hz, parts[0].timestamp)
 
     def _end(self) -> None:
         self._on_end(self._playout, asyncio.get_running_loop().time())
@@ -148,12 +162,13 @@ class RemoteTrack:
     ) -> FrameStream:
         """Decoded frames in real time, from now on, through a jitter buffer of their own.
 
-        sample_rate_hz: a multiple of 400. frame_ms: 10 to 1,000 in steps of 10. channels: 1 or 2, None for the
-        track's own. jitter: None for the room's settings. A consumer that comes up to 200 ms late catches up;
-        beyond that the oldest is skipped.
+        sample_rate_hz: 4,000..192,000; where a frame is not whole samples, such as 10 ms at 22,050 Hz, frames differ
+        by one. frame_ms: 10 to 1,000 in steps of 10. channels: 1 or 2, None for the track's own. jitter: None for
+        the room's settings. A consumer that comes up to 200 ms late catches up; beyond that the oldest is skipped.
+        Raises ValueError for other settings.
         """
-        playout = self.playout(sample_rate_hz, frame_ms, channels=channels, jitter=jitter)
-        stream = FrameStream(playout, self._pulled)
+        playout = self.playout(sample_rate_hz, pull_ms_of(frame_ms), channels=channels, jitter=jitter)
+        stream = FrameStream(playout, frame_ms, self._pulled)
         stream.error = self._error
         self._streams.add(stream)
         return stream
