@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import roomtone
+from roomtone.client.write_limit import WriteLimit
 from roomtone.media.packet import FLAG_TALKSPURT_START, Codec
 from roomtone.media.pcm import Pcm
 from roomtone.protocol.messages import AudioEnded, Playout, TrackFlushed
@@ -314,6 +315,7 @@ async def test_a_slow_consumer_is_bounded() -> None:
         packets, events, frames = remote.packets(), bob.events(), remote.frames()
         await anext(frames)
         for _ in range(30):
+            local._write_limit = WriteLimit()  # as if time had passed
             local.write(chirp(0.4))
             await ada.send("tick")
         await until(lambda: bob.statistics.received_frames + ada.statistics.dropped_frames == 600)

@@ -8,11 +8,12 @@ from typing import Final, Literal
 import numpy as np
 
 from roomtone.media import opus_packet
-from roomtone.media.codec import make_encoder
+from roomtone.media.codec import CODEC_RATES_HZ, make_encoder
 from roomtone.media.level import rfc6464_level
-from roomtone.media.opus import MAX_BITRATE_BPS, MIN_BITRATE_BPS, Application
+from roomtone.media.opus import MAX_BITRATE_BPS, MIN_BITRATE_BPS, SAMPLE_RATES_HZ, Application
 from roomtone.media.packet import CLOCK_RATE_HZ, CODEC_NAMES, Codec
-from roomtone.media.pcm import Pcm, check, from_bytes, samples_in, silence, with_channels
+from roomtone.media.pcm import SAMPLE_BYTES, Pcm, channels_of, check, from_bytes, samples_in, silence, with_channels
+from roomtone.media.resample import Resampler
 
 PcmLike = bytes | bytearray | memoryview | Pcm
 """s16le bytes, or int16 of the shape (samples,) or (samples, channels)."""
@@ -49,23 +50,60 @@ class FrameMaker:
     ) -> None:
         self._codec = CODEC_NAMES[codec]
         self._channels = channels
-        self._samples = samples_in(frame_ms, sample_rate_hz)
+        self._rate_hz = sample_rate_hz
+        own_rate = self._codec is Codec.OPUS and sample_rate_hz in SAMPLE_RATES_HZ
+        rate_hz = sample_rate_hz if own_rate else CODEC_RATES_HZ[self._codec]
+        # Before the frames are cut: 20 ms at 11,025 Hz are no whole samples.
+        self._resampler = None if rate_hz == sample_rate_hz else Resampler(sample_rate_hz, rate_hz, channels, channels)
+        self._samples = samples_in(frame_ms, rate_hz)
         self._ticks = round(frame_ms * CLOCK_RATE_HZ / 1000)
         self._encoder = make_encoder(
             self._codec,
             channels,
-            sample_rate_hz,
+            rate_hz,
             bitrate_bps=bitrate_bps,
             application=Application.VOIP if content == "voice" else Application.AUDIO,
         )
         self._rest = silence(0, channels)
 
     def push(self, pcm: PcmLike) -> list[EncodedFrame]:
-        """The frames that are complete now. Raises ValueError for samples that are not int16."""
+        """The frames that are complete now.
+
+        Raises ValueError for samples that are not int16, a shape of over two channels, and half a sample of bytes;
+        TypeError for anything else.
+        """
+        block = self._block(pcm)
+        return self._cut(block if self._resampler is None else self._resampler.process(block))
+
+    @property
+    def sample_bytes(self) -> int:
+        """Of s16le, all channels."""
+        return SAMPLE_BYTES * self._channels
+
+    def seconds_of(self, pcm: PcmLike) -> float:
+        """How long `pcm` lasts, whatever is in it; 0 for what is no PCM at all."""
         if isinstance(pcm, np.ndarray):
-            block = with_channels(check(pcm), self._channels)
-        else:
-            block = from_bytes(bytes(pcm), self._channels)
+            return len(pcm) / self._rate_hz if pcm.ndim else 0.0
+        size = pcm.nbytes if isinstance(pcm, memoryview) else len(pcm) if isinstance(pcm, bytes | bytearray) else 0
+        return size / (self.sample_bytes * self._rate_hz)
+
+    def finish(self) -> list[EncodedFrame]:
+        """The last frame, filled up with silence; none where nothing is left."""
+        frames = [] if self._resampler is None else self._cut(self._resampler.flush())
+        if len(self._rest):
+            frames += self._cut(silence(self._samples - len(self._rest), self._channels))
+        return frames
+
+    def _block(self, pcm: PcmLike) -> Pcm:
+        if isinstance(pcm, np.ndarray):
+            if channels_of(check(pcm)) not in (1, 2):
+                raise ValueError(f"PCM has 1 or 2 channels, not the shape {pcm.shape}")
+            return with_channels(pcm, self._channels)
+        if not isinstance(pcm, bytes | bytearray | memoryview):
+            raise TypeError(f"PCM is s16le bytes or an int16 array, not {type(pcm).__name__}")
+        return from_bytes(bytes(pcm), self._channels)
+
+    def _cut(self, block: Pcm) -> list[EncodedFrame]:
         if len(self._rest):
             block = np.concatenate((self._rest, block))
         count = self._samples
@@ -74,15 +112,11 @@ class FrameMaker:
         self._rest = block[len(frames) * count :].copy()
         return frames
 
-    def finish(self) -> list[EncodedFrame]:
-        """The last frame, filled up with silence; none where nothing is left."""
-        if not len(self._rest):
-            return []
-        return self.push(silence(self._samples - len(self._rest), self._channels))
-
     def clear(self) -> None:
         """Forget what does not fill a frame yet."""
         self._rest = silence(0, self._channels)
+        if self._resampler is not None:
+            self._resampler.reset()
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         """From the next frame on; brought within what Opus can do."""

@@ -40,7 +40,13 @@ class PcmSource:
         self._maker = maker
 
     async def frames(self) -> AsyncIterator[Encoded]:
+        rest = b""
         async for chunk in self._pcm:
+            if isinstance(chunk, bytes | bytearray | memoryview):
+                # An HTTP response, for one, comes in pieces that end anywhere, in the middle of a sample too.
+                data = rest + bytes(chunk)
+                whole = len(data) - len(data) % self._maker.sample_bytes
+                chunk, rest = data[:whole], data[whole:]
             for frame in self._maker.push(chunk):
                 yield frame
         for frame in self._maker.finish():

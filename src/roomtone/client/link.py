@@ -130,10 +130,12 @@ class Link:
         if task is None or self._leaving:
             return
         self._leaving = True
-        if self._transport is not None and self.session.state == "active":
-            self._send(Leave())
-            await asyncio.wait({task}, timeout=LEAVE_TIMEOUT_S)
-        task.cancel()
+        try:
+            if self._transport is not None and self.session.state == "active":
+                self._send(Leave())
+                await asyncio.wait({task}, timeout=LEAVE_TIMEOUT_S)
+        finally:
+            task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     @property

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from roomtone.client.encoding import FrameMaker, PcmLike
-from roomtone.client.errors import CommandLost, NotInRoom
+from roomtone.client.errors import CommandLost, CommandRefused, NotInRoom
 from roomtone.client.feeds import Encoded, FrameSource, PcmSource
 from roomtone.client.link import Answer, Link
+from roomtone.client.track_options import LocalStatistics, TrackOptions
+from roomtone.client.write_limit import MAX_AHEAD_S, WriteLimit
 from roomtone.media.pacer import Pacer
 from roomtone.media.packet import CLOCK_RATE_HZ, CODEC_NAMES
 from roomtone.protocol.messages import (
@@ -30,62 +31,6 @@ RESTART_S: Final = 0.2
 """A pause between two writes that is longer than this was heard as one, and begins a talkspurt."""
 QUEUE_MS: Final = 500
 """How far a source may run ahead of what is released; what is more waits in the source."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackOptions:
-    """What a track is opened with.
-
-    bitrate_bps: what the encoder begins with, and the most that the server may bring it back to.
-    playout_interval_ms: how often listeners tell what they hear; 0: never.
-    """
-
-    name: str = ""
-    codec: str = "opus"
-    bitrate_bps: int = 32_000
-    frame_ms: float = 20
-    content: Literal["voice", "music"] = "voice"
-    channels: int = 1
-    sample_rate_hz: int = 48_000
-    playout_interval_ms: int = 0
-
-    def __post_init__(self) -> None:
-        if self.codec not in CODEC_NAMES:
-            raise ValueError(f"codec is one of {', '.join(CODEC_NAMES)}, not {self.codec!r}")
-        if self.content not in ("voice", "music"):
-            raise ValueError(f"content is voice or music, not {self.content!r}")
-
-    def with_channels(self, channels: int) -> TrackOptions:
-        """The same with so many channels."""
-        return replace(self, channels=channels)
-
-    def opening(self) -> dict[str, Any]:
-        """The fields of a track_open."""
-        return {
-            "codec": self.codec,
-            "channels": self.channels,
-            "frame_ms": self.frame_ms,
-            "content": self.content,
-            "name": self.name,
-            "playout_interval_ms": self.playout_interval_ms,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalStatistics:
-    """What became of a track's frames.
-
-    sent_frames: given to the connection. dropped_frames: since the connection took no more, of all tracks of
-    this session. muted_frames: made while muted or demoted, not sent. queued_ms: read, and waiting for its time.
-    underruns: how often the source came too late. bitrate_bps: what the encoder is asked for.
-    """
-
-    sent_frames: int
-    dropped_frames: int
-    muted_frames: int
-    queued_ms: float
-    underruns: int
-    bitrate_bps: int
 
 
 class LocalTrack:
@@ -115,11 +60,13 @@ class LocalTrack:
         self._clock_told_at = float("-inf")
         self._written_until = 0.0
         self._attached = True
-        self._released = False
+        self._stopping: asyncio.Task[None] | None = None
         self._silenced = False
         self._bitrate_bps = options.bitrate_bps
         self._sent = 0
         self._unsent_muted = 0
+        self._write_limit = WriteLimit()
+        self._early = 0
         self.options: Final = options
         self.muted = False
         self.muted_by_moderator = info.muted_by_moderator
@@ -142,6 +89,7 @@ class LocalTrack:
             sent_frames=self._sent,
             dropped_frames=self._link.uplink.dropped_frames,
             muted_frames=self._unsent_muted,
+            early_frames=self._early,
             queued_ms=self._pacer.pending_ms,
             underruns=self._pacer.stats.underruns,
             bitrate_bps=self._bitrate_bps,
@@ -152,14 +100,19 @@ class LocalTrack:
     def write(self, pcm: PcmLike) -> None:
         """Send PCM at once, in frames; the caller keeps the time, as a sound device or a call does.
 
-        pcm: as the track was opened: s16le bytes or int16. What does not fill a frame waits for the next.
-        Raises ValueError for other samples, NotInRoom once closed, RuntimeError on a track with a source.
+        pcm: as the track was opened: s16le bytes or int16, at most 2 s. What does not fill a frame waits for the
+        next. Frames that are over 2 s ahead of time are not sent, but counted. Raises ValueError for other samples
+        and for more at once (publish() takes any length), NotInRoom once closed, RuntimeError on a track with a
+        source.
         """
         if self.closed:
             raise NotInRoom("the track was closed")
         if self._source is not None:
             raise RuntimeError("this track plays a source; open another with room.open_track() to write")
-        frames = self._make().push(pcm)
+        maker = self._make()
+        if maker.seconds_of(pcm) > MAX_AHEAD_S:
+            raise ValueError(f"write() takes at most {MAX_AHEAD_S:g} s at once; publish() takes any length")
+        frames = maker.push(pcm)
         if not frames:
             return
         now = self._loop.time()
@@ -170,8 +123,13 @@ class LocalTrack:
                 self._sender.gap(round(pause_s * CLOCK_RATE_HZ))
             self._written_until = now
         for frame in frames:
-            self._written_until += frame.duration_ticks / CLOCK_RATE_HZ
-            self._send(frame)
+            duration_s = frame.duration_ticks / CLOCK_RATE_HZ
+            self._written_until += duration_s
+            if self._write_limit.allows(duration_s, now):
+                self._send(frame)
+            else:
+                self._early += 1
+                self._sender.gap(frame.duration_ticks)
 
     def end_talkspurt(self) -> None:
         """The talker paused, push-to-talk was released: send the rest, and tell that the turn is over."""
@@ -281,11 +239,16 @@ class LocalTrack:
         self._finish(error)
 
     async def stop(self) -> None:
-        """Stop sending and give everything back; the room is told by close() alone. May be called again."""
+        """Stop sending and give everything back; the room is told by close() alone. May be called again.
+
+        Goes on to its end even if the caller is cancelled meanwhile.
+        """
         self.halt()
-        if self._released:
-            return
-        self._released = True
+        if self._stopping is None:
+            self._stopping = self._loop.create_task(self._give_back(), name="roomtone-track-stop")
+        await asyncio.shield(self._stopping)
+
+    async def _give_back(self) -> None:
         if self._feeder is not None:
             await asyncio.gather(self._feeder, return_exceptions=True)
         if self._source is not None:
@@ -296,7 +259,7 @@ class LocalTrack:
     @property
     def released(self) -> bool:
         """Whether stop() was called."""
-        return self._released
+        return self._stopping is not None
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -307,7 +270,7 @@ class LocalTrack:
             await self._link.request(Mute, muted=muted, track=self.id)
         except CommandLost:
             pass  # attach() tells the new seat
-        except BaseException:
+        except Exception:  # not of a cancelled caller: what was sent is not taken back
             self.muted = before
             raise
 
@@ -397,3 +360,15 @@ class LocalTrack:
 def consume(future: asyncio.Future[Answer]) -> None:
     """Nobody waits for this answer: keep its error from being reported as forgotten."""
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def close_unwanted(link: Link, opened: asyncio.Future[Answer]) -> None:
+    """Whoever asked for this track is gone: take it out of the room again."""
+    if opened.cancelled() or opened.exception() is not None or link.session.state == "closed":
+        return
+    answer = opened.result()
+    if isinstance(answer, TrackOpened):
+        try:
+            consume(link.request(TrackClose, track=answer.track.track))
+        except CommandRefused:
+            pass  # 256 commands wait already: the track goes with the seat

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from weakref import WeakSet
@@ -14,10 +15,11 @@ from roomtone.client.errors import CommandLost, ConnectError, NotInRoom
 from roomtone.client.events import EventStream, RoomEvent, State, StateChanged, as_event
 from roomtone.client.feeds import ReaderSource
 from roomtone.client.link import Introduction, Link
-from roomtone.client.local_track import LocalTrack, TrackOptions
+from roomtone.client.local_track import LocalTrack, close_unwanted
 from roomtone.client.mixing import MixStream
 from roomtone.client.remote_track import RemoteTrack
 from roomtone.client.roster import Roster
+from roomtone.client.track_options import TrackOptions
 from roomtone.client.tracks import Tracks
 from roomtone.client.transport import Connector
 from roomtone.media.delay import WEBSOCKET, JitterSettings
@@ -71,6 +73,7 @@ class Room(RoomCommands):
         self._tracks = Tracks(self, self._roster, jitter)
         self._streams: WeakSet[EventStream] = WeakSet()
         self._ended = asyncio.Event()
+        self._leaving: asyncio.Task[None] | None = None
         self.state: State = "connecting"
         self.error: ConnectError | None = None
         self.identity = ""
@@ -96,12 +99,22 @@ class Room(RoomCommands):
         await self._link.start()
 
     async def leave(self) -> None:
-        """Give the seat up, stop all tracks, close everything. May be called again."""
+        """Give the seat up, stop all tracks, close everything. May be called again.
+
+        Goes on to its end, which takes a few seconds at most, even if the caller is cancelled meanwhile.
+        """
         if self._link is None:
             return
-        for track in tuple(self._tracks.local):
-            await track.stop()
-        await self._link.leave()
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave(self._link), name="roomtone-leave")
+        await asyncio.shield(self._leaving)
+
+    async def _leave(self, link: Link) -> None:
+        try:
+            for track in tuple(self._tracks.local):
+                await track.stop()
+        finally:
+            await link.leave()
 
     async def wait_closed(self) -> None:
         """Until the session is over. Raises the ConnectError that ended it; returns after a leave."""
@@ -349,11 +362,15 @@ class Room(RoomCommands):
     async def _open(self, options: TrackOptions) -> LocalTrack:
         link = self._live()
         while True:
+            opening = link.request(messages.TrackOpen, **options.opening())
             try:
-                answer = await link.request(messages.TrackOpen, **options.opening())
+                answer = await asyncio.shield(opening)
                 break
             except CommandLost:  # the seat was lost in between: ask again in the new one
                 continue
+            except asyncio.CancelledError:
+                opening.add_done_callback(partial(close_unwanted, link))
+                raise
         assert isinstance(answer, TrackOpened)
         track = LocalTrack(link, answer.track, options)
         self._tracks.add(track)

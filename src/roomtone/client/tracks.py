@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from roomtone.client.errors import CommandRefused
 from roomtone.client.link import Answer, Link
-from roomtone.client.local_track import LocalTrack, consume
+from roomtone.client.local_track import LocalTrack, close_unwanted
 from roomtone.client.remote_track import RemoteTrack
 from roomtone.client.roster import Roster
 from roomtone.media.delay import JitterSettings
@@ -144,11 +144,10 @@ class Tracks:
             return
         error = done.exception()
         if error is None:
-            answer = done.result()
             if not track.closed:
-                track.attach(answer)
-            elif isinstance(answer, messages.TrackOpened) and link.session.state != "closed":
-                consume(link.request(messages.TrackClose, track=answer.track.track))
+                track.attach(done.result())
+            else:
+                close_unwanted(link, done)
         elif isinstance(error, CommandRefused):
             track.halt(error)
         # After CommandLost or NotInRoom the next session, if there is one, opens it again.
