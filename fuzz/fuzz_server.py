@@ -83,7 +83,7 @@ class Campaign:
     async def _act(self, guest: Guest) -> None:
         rng = self.rng
         if not guest.alive:
-            how = await guest.connect(resume=rng.random() < 0.7)
+            how = await guest.connect(resume=rng.random() < 0.7, forgetful=rng.random() < 0.2)
             self.done[how] += 1
             return
         actions = (

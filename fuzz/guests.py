@@ -46,8 +46,11 @@ class Guest:
 
     # --- coming and going -----------------------------------------------------------------------------------
 
-    async def connect(self, *, resume: bool) -> str:
-        """On a new connection, whatever there is; what became of it: new, events, snapshot."""
+    async def connect(self, *, resume: bool, forgetful: bool = False) -> str:
+        """On a new connection, whatever there is; what became of it: new, events, snapshot.
+
+        forgetful: it cannot say which events it saw, and gets a snapshot.
+        """
         old = self._reading
         resume = resume and bool(self._resume_token)
         reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
@@ -58,7 +61,10 @@ class Guest:
             if old is not None:  # hear all that the old connection has to say before counting from there
                 self.cut()
                 await old
-            start["resume"] = {"token": self._resume_token, "last_event_id": self._last_event_id}
+            start["resume"] = {
+                "token": self._resume_token,
+                "last_event_id": 1 << 40 if forgetful else self._last_event_id,
+            }
         writer.write(encode_frame(TEXT, msgspec.json.encode(start), MASK))
         parser = FrameParser(masked=False, max_message_bytes=1 << 21)
         messages: list[tuple[int, bytes]] = []

@@ -15,7 +15,7 @@ from roomtone.protocol.frames import BINARY, CLOSE, PING, TEXT, encode_frame
 from roomtone.server.app import Server
 from tests.free import everything_fits
 from tests.server.raw import Raw
-from tests.wire import Network, Peer, eventually, serving
+from tests.wire import DEADLINE_S, Network, Peer, eventually, serving
 
 BOTH_LOOPS = True
 
@@ -356,6 +356,36 @@ async def test_a_message_byte_by_byte_and_audio_in_pieces() -> None:
         raw.writer.write(b"\x80" + pieces[2][1:])
         assert await ada.packet() == packet
         await raw.end()
+
+
+async def test_nothing_is_written_to_a_transport_that_broke(caplog: pytest.LogCaptureFixture) -> None:
+    """Between the break and connection_lost the room goes on; asyncio would log each of its writes."""
+    async with serving() as network:
+        ada, bob = await network.join("ada"), await network.join("bob")
+        participant = next(one for one in network.server.door.participants() if one.seat.identity == "bob")
+        connection = participant.connection
+        assert connection is not None
+        room = network.server.rooms.get("lobby")
+        assert room is not None
+        connection.abort()
+        for number in range(20):
+            room.send("topic", number, asyncio.get_running_loop().time())
+        assert (await ada.text("participant_updated"))["participant"]["presence"] == "reconnecting"
+        assert not [record for record in caplog.records if record.name == "asyncio"]
+        again = await _again(network, bob, bob.started["room"]["last_event_id"])
+        assert [(await again.text("message"))["data"] for _ in range(20)] == list(range(20))
+
+
+async def test_half_a_request_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a silent TCP connection nor an unfinished head holds a socket of the server for long."""
+    monkeypatch.setattr("roomtone.server.app.KEEPALIVE_TIMEOUT_S", 0.1)
+    async with serving() as network:
+        for head in (b"", b"GET /v1/connect HTTP/1.1\r\nHost: 127"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", network.server.port)
+            writer.write(head)
+            async with asyncio.timeout(DEADLINE_S):
+                await reader.read()
+            writer.close()
 
 
 # --- floods -------------------------------------------------------------------------------------------------

@@ -178,6 +178,12 @@ class WebSocketParticipant:
 
     def send_frame(self, frame: bytes) -> None:
         """A ready-made control frame. Control is never dropped: too much of it ends the connection."""
+        connection = self._connection
+        if connection is None:
+            return
+        if not connection.is_open:  # broken in this very turn of the loop: what it misses is told on its return
+            self._through = self._writable = False
+            return
         outbox = self._outbox
         if self._writable and (outbox is None or not outbox.control_events):
             try:
@@ -185,12 +191,10 @@ class WebSocketParticipant:
             except RuntimeError:
                 self._through = self._writable = False
             return
-        if self._connection is None:
-            return
         if outbox is None:
             outbox = self._outbox = Outbox(audio_limit_ms=int(self._policy.drop_s * 1000))
         if not outbox.push_control(frame):
-            self._connection.close(TOO_SLOW, "control messages piled up")
+            connection.close(TOO_SLOW, "control messages piled up")
 
     def pause(self) -> None:
         """The transport takes no more for now."""

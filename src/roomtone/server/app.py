@@ -250,7 +250,7 @@ class Server:
         self._sweeper.add(connection)
         try:
             return hand_over(request, upgrade.response, connection)
-        except ConnectionResetError:
+        except Exception:
             self._counted.connection_closed(connection, "vanished")
             raise
 
