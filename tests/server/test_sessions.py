@@ -138,10 +138,10 @@ async def test_the_publisher_is_told_what_arrived() -> None:
 
 async def test_a_stopping_server_announces_it() -> None:
     """`draining` comes first; who does not leave is closed with 1001."""
-    async with serving(drain_timeout_s=0.2) as network:
+    async with serving(drain_timeout_s=0.2, drain_url="wss://other.example") as network:
         ada = await network.join("ada")
         stopping = asyncio.create_task(network.server.stop())
-        await ada.text("draining")
+        assert (await ada.text("draining"))["url"] == "wss://other.example"
         assert await ada.closed() == 1001
         await stopping
 

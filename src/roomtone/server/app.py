@@ -135,8 +135,9 @@ class Server:
         door.closing = True
         log.info("draining", connections=len(door.connections))
         await self.streams.close()
+        draining = messages.Draining(deadline_ms=round(self.config.drain_timeout_s * 1000), url=self.config.drain_url)
         for participant in door.participants():
-            participant.send(messages.Draining(deadline_ms=round(self.config.drain_timeout_s * 1000)))
+            participant.send(draining)
         await self._all_gone(self.config.drain_timeout_s)
         for connection in tuple(door.connections):
             connection.close(GOING_AWAY)

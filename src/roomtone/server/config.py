@@ -86,6 +86,7 @@ class Config(BaseSettings):
     empty_room_timeout_s: float = Field(60, ge=0, description="a room nobody is in goes after this")
     reconnect_grace_s: float = Field(30, ge=0, description="a dropped connection keeps its seat so long")
     drain_timeout_s: float = Field(10, ge=0, description="how long a stopping server waits for its sessions")
+    drain_url: str | None = Field(None, description="where a stopping server sends its clients; back here without")
     receive_report_interval_ms: int = Field(500, ge=100, le=5_000)
     lag_drop_ms: int = Field(1_000, ge=200, description="a listener so far behind loses its oldest audio")
     lag_close_ms: int = Field(10_000, ge=1_000, description="a listener so far behind is closed")
