@@ -22,7 +22,7 @@ def everything_fits(server: Server) -> None:
         assert server.rooms.get(seat.room.name) is seat.room
         assert seat in tuple(seat.room.seats())
         connection = participant.connection
-        assert (connection is None) == (seat.suspended_until is not None)
+        assert (connection is None) == (seat.suspended_until is not None) or server.errands
         if connection is not None:
             assert connection.participant is participant
             assert connection in connections

@@ -145,15 +145,24 @@ class WebSocketParticipant:
 
     def detach(self, connection: WebSocketConnection, now: float, *, leave: bool) -> None:
         """The connection is gone: keep the seat for the grace time, or leave it."""
+        if self.let_go(connection):
+            self.absent(now, leave=leave)
+
+    def let_go(self, connection: WebSocketConnection) -> bool:
+        """The first half of detach: nothing is written any more. False if it was not this connection's."""
         if self._connection is not connection:
-            return
+            return False
         self._connection = None
         self._write = _nowhere
         self._writable = self._through = False
         if self._outbox is not None:
             self.dropped_frames += self._outbox.drop_audio()
             self._outbox = None
-        if self.seat.gone:
+        return True
+
+    def absent(self, now: float, *, leave: bool) -> None:
+        """The second half, which tells the whole room: nothing where the client is back by then, or gone."""
+        if self._connection is not None or self.seat.gone:
             return
         if leave:
             self.leave("left", now)

@@ -76,6 +76,9 @@ class Door(Protocol):
         Raises ProtocolError with the close code that says why not.
         """
 
+    def later(self, errand: Callable[[], None]) -> None:
+        """Run it now or, where many connections break at once, in one of the next turns of the event loop."""
+
     def connection_closed(self, connection: WebSocketConnection, name: str) -> None:
         """The socket is gone; `name` of a close code, or "vanished"."""
 
@@ -158,7 +161,7 @@ class WebSocketConnection(asyncio.Protocol):
         """The peer will say no more: it is gone, whatever it might still read. The transport closes itself."""
         if self._close_deadline is None:
             self._close_deadline = self._clock() + CLOSE_TIMEOUT_S
-            self._detach(leave=False)
+            self._lose(leave=False)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -171,7 +174,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.participant.unpause()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._detach(leave=self._closed_as in ("normal", "left"))
+        self._lose(leave=self._closed_as in ("normal", "left"))
         if self._joined:
             self._joined = False
             self._door.connection_closed(self, self._closed_as or "vanished")
@@ -315,7 +318,7 @@ class WebSocketConnection(asyncio.Protocol):
                 self._closed_as = "normal" if left else "vanished"
                 self._close_deadline = self._clock() + CLOSE_TIMEOUT_S
                 self._write(encode_close(NORMAL.code, ""))
-                self._detach(leave=left)
+                self._lose(leave=left)
             self._transport.close()
         elif opcode != PONG:
             raise ProtocolError(f"opcode {opcode} is not known", WEBSOCKET_ERROR)
@@ -334,6 +337,12 @@ class WebSocketConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             with contextlib.suppress(RuntimeError):  # uvloop: the socket broke in this very turn
                 self._transport.write(data)
+
+    def _lose(self, *, leave: bool) -> None:
+        """As _detach, for what comes from outside, and so may come from everybody at once."""
+        participant, self.participant = self.participant, None
+        if participant is not None and participant.let_go(self):
+            self._door.later(lambda: participant.absent(self._clock(), leave=leave))
 
     def _detach(self, *, leave: bool) -> None:
         participant, self.participant = self.participant, None

@@ -28,6 +28,7 @@ from roomtone.server.access import client_address, host_allowed, is_loopback, or
 from roomtone.server.auth import Keyring, mint
 from roomtone.server.config import Config
 from roomtone.server.door import Door
+from roomtone.server.errands import Errands
 from roomtone.server.problems import problem_response, problems_middleware
 from roomtone.server.spreader import Spreader
 from roomtone.server.sweeper import Sweeper
@@ -93,6 +94,7 @@ class Server:
         self.started_at = loop.time()
         self._gone = asyncio.Event()
         self.spreader = Spreader(loop)
+        self.errands = Errands(loop)
         self.rooms = Directory(ids=_new_id, max_rooms=self.config.max_rooms, spread=self.spreader)
         self.door = Door(self.config, self.keyring, self.rooms, new_token=lambda: secrets.token_urlsafe(24))
         self.streams = Streams(self)
@@ -263,6 +265,7 @@ class _Counted:
         self._sweeper = server._sweeper
         self._gone = server._gone
         self._door = server.door
+        self.later = server.errands
 
     def new_session(self, now: float) -> ServerSession:
         return self._door.new_session(now)
