@@ -192,8 +192,8 @@ class Server:
 
     @property
     def is_draining(self) -> bool:
-        """stop() was called, and start() not again."""
-        return self._stopping is not None
+        """The door is closed, or stop() was called; start() opens it again."""
+        return self._stopping is not None or (self._runner is not None and self.door.closing)
 
     def token(
         self,
