@@ -17,6 +17,7 @@ from roomtone.client.errors import (
     ProtocolFailure,
     connect_error,
 )
+from roomtone.client.outgoing import Outgoing
 from roomtone.client.transport import Connector, Transport, TransportClosed
 from roomtone.client.uplink import Uplink
 from roomtone.media.packet import Packet
@@ -106,7 +107,9 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._joined: asyncio.Future[None] = self._loop.create_future()
         self._leaving = False
+        self._left = False
         self._url: str | None = None
+        self._outgoing = Outgoing(self._send_text)
         self.session: Final = ClientSession(self._loop.time())
         self.uplink: Final = Uplink()
         self.reconnects = 0
@@ -120,6 +123,7 @@ class Link:
         try:
             await asyncio.shield(self._joined)
         except BaseException:
+            self._leaving = True  # a caller that gave up keeps no seat: the server may have given one already
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             raise
@@ -132,6 +136,7 @@ class Link:
         self._leaving = True
         try:
             if self._transport is not None and self.session.state == "active":
+                self._left = True
                 self._send(Leave())
                 await asyncio.wait({task}, timeout=LEAVE_TIMEOUT_S)
         finally:
@@ -160,13 +165,13 @@ class Link:
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting[self.session.pending[-1]] = future
         if self.session.state == "active":
-            self._send(message)
+            self._outgoing.put(message)
         return future
 
     def tell(self, message: Message) -> None:
         """Send a message that is no command; it is lost while the connection is."""
         if self.session.state == "active":
-            self._send(message)
+            self._outgoing.put(message)
 
     def send_packet(self, packet: Packet, ticks: int) -> None:
         """One frame of audio, `ticks` long at 48 kHz; while the connection takes none, the oldest go."""
@@ -190,8 +195,10 @@ class Link:
             self._pump_uplink()
 
     def _send(self, message: Message) -> None:
+        self._send_text(encode(message))
+
+    def _send_text(self, data: bytes) -> None:
         if self._transport is not None:
-            data = encode(message)
             self._transport.send(data, binary=False)
             self.uplink.handed(len(data), self._loop.time())
 
@@ -248,6 +255,8 @@ class Link:
             return TransportClosed(None if error.close is IDLE else code, str(error))
         except asyncio.CancelledError:
             graceful = self._leaving
+            if graceful and not self._left:
+                self._send(Leave())
             raise
         finally:
             self._transport = None
@@ -322,7 +331,7 @@ class Link:
         if self._joined.done():
             self.reconnects += 1
         for command in self.session.to_resend():
-            self._send(command)
+            self._outgoing.put(command)
         self._listener.on_started(message)
         if not self._joined.done():
             self._joined.set_result(None)
@@ -392,3 +401,4 @@ class Link:
             if timer is not None:
                 timer.cancel()
         self._timer = self._drain_timer = self._uplink_timer = None
+        self._outgoing.stop()
