@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from roomtone.media.packet import Packet
 from roomtone.room.directory import Directory
 from roomtone.room.errors import RoomError
 from roomtone.room.events import Removed
@@ -94,3 +95,24 @@ def test_tick_ticks_and_expires_and_says_when_next() -> None:
     assert directory.get("busy") is None
     assert directory.tick(60) is None
     assert len(directory) == 0
+
+
+def test_statistics_outlive_their_rooms() -> None:
+    """A room that came and went between two looks counts as well as one that is open."""
+    directory = make_directory()
+    for name in ("gone", "open"):
+        room = directory.open(name, RoomOptions(), 0)
+        ada, bob = (room.join(Person(), identity, Grants(), 0) for identity in ("ada", "bob"))
+        heard, muted = ada.open_track("opus", 0), bob.open_track("opus", 0)
+        room.mute("bob", True, 0, muted.id)
+        ada.publish(Packet(heard.id, 1, 0, b"\x08\x00"), 0)
+        bob.publish(Packet(muted.id, 1, 0, b"\x08\x00"), 0)
+        if name == "gone":
+            directory.delete(name, 0)
+    total = directory.statistics
+    assert (total.participants, total.tracks) == (2, 2)
+    assert (total.packets_in, total.packets_delivered, total.packets_dropped) == (4, 2, {"muted": 2})
+    directory.close(0)
+    after = directory.statistics
+    assert (after.participants, after.tracks) == (0, 0)
+    assert (after.packets_in, after.packets_delivered, after.packets_dropped) == (4, 2, {"muted": 2})

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from roomtone.media.packet import Packet
 from roomtone.server.loop_lag import BOUNDS_S, LoopLag
-from roomtone.server.metrics import RoomTotals
 from tests.server.http import Api, calling, is_problem
 from tests.server.test_api_participants import seat
 
@@ -107,7 +105,7 @@ async def test_two_servers_have_metrics_of_their_own() -> None:
 
 def test_lag_is_put_into_buckets() -> None:
     """Cumulative counts, as Prometheus wants them; early is not late."""
-    lag = LoopLag(lambda: None)
+    lag = LoopLag()
     for seconds in (-0.001, 0.0005, 0.02, 5.0):
         lag.add(seconds)
     buckets = dict(lag.buckets())
@@ -121,7 +119,7 @@ def test_lag_is_put_into_buckets() -> None:
 
 async def test_the_loop_is_measured_while_the_server_runs() -> None:
     """A blocked loop shows."""
-    lag = LoopLag(lambda: None)
+    lag = LoopLag()
     lag.start()
     loop = asyncio.get_running_loop()
     try:
@@ -133,26 +131,3 @@ async def test_the_loop_is_measured_while_the_server_runs() -> None:
         lag.stop()
     assert sum(lag.counts) == 1
     assert lag.sum_s > 0.1
-
-
-def test_totals_add_up_over_open_and_closed_rooms() -> None:
-    """A room that is no longer open counts with what it had at the end."""
-
-    class Fake:
-        def __init__(self) -> None:
-            self.statistics = Statistics()
-
-    class Statistics:
-        packets_in = 1
-        packets_delivered = 2
-
-        def __init__(self) -> None:
-            self.packets_dropped: dict[str, int] = {"muted": 1}
-
-    rooms: list[Any] = [Fake(), Fake()]
-    totals = RoomTotals()
-    totals.look(rooms)
-    rooms[0].statistics.packets_in = 10
-    totals.look(rooms[1:])
-    totals.look(rooms[1:])
-    assert (totals.packets_in, totals.packets_delivered, totals.packets_dropped["muted"]) == (11, 4, 2)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from roomtone.room.errors import RoomError
 from roomtone.room.options import RoomOptions
 from roomtone.room.room import Room
+from roomtone.room.statistics import RoomStatistics
 from roomtone.room.track import Spread
 
 
@@ -18,6 +20,9 @@ class Directory:
         self._max_rooms = max_rooms
         self._spread = spread
         self._rooms: dict[str, Room] = {}
+        self._past_in = 0
+        self._past_delivered = 0
+        self._past_dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -52,7 +57,26 @@ class Directory:
         if room is None:
             return False
         room.close(now)
+        last = room.statistics
+        self._past_in += last.packets_in
+        self._past_delivered += last.packets_delivered
+        self._past_dropped.update(last.packets_dropped)
         return True
+
+    @property
+    def statistics(self) -> RoomStatistics:
+        """All rooms' together. The packets of rooms that are gone count too, so that these never go down."""
+        rooms = [room.statistics for room in self._rooms.values()]
+        dropped = Counter(self._past_dropped)
+        for one in rooms:
+            dropped.update(one.packets_dropped)
+        return RoomStatistics(
+            participants=sum(one.participants for one in rooms),
+            tracks=sum(one.tracks for one in rooms),
+            packets_in=self._past_in + sum(one.packets_in for one in rooms),
+            packets_delivered=self._past_delivered + sum(one.packets_delivered for one in rooms),
+            packets_dropped=dict(dropped),
+        )
 
     def close(self, now: float) -> None:
         """Delete every room."""

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable
 from typing import Final
 
 INTERVAL_S: Final = 0.1
-LOOKS_A_CALL: Final = 10
 BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 class LoopLag:
-    """A histogram of how much later than asked a timer fired.
+    """A histogram of how much later than asked a timer fired."""
 
-    each_second: called about once a second, for whoever wants to look at something that often.
-    """
-
-    def __init__(self, each_second: Callable[[], object]) -> None:
+    def __init__(self) -> None:
         self.sum_s = 0.0
         self.counts = [0] * (len(BOUNDS_S) + 1)
-        self._each_second = each_second
-        self._looks = 0
         self._due = 0.0
         self._handle: asyncio.TimerHandle | None = None
 
@@ -56,8 +49,5 @@ class LoopLag:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         self.add(now - self._due)
-        self._looks += 1
-        if self._looks % LOOKS_A_CALL == 0:
-            self._each_second()
         self._due = now + INTERVAL_S
         self._handle = loop.call_at(self._due, self._look, loop)

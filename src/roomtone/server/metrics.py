@@ -5,7 +5,6 @@ Nothing here is called for a frame or a message. docs/howto/operate.md lists the
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-from roomtone.room.room import Room
 from roomtone.server.loop_lag import LoopLag
 
 if TYPE_CHECKING:
@@ -28,8 +26,7 @@ class Metrics(Collector):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._totals = RoomTotals()
-        self.loop_lag = LoopLag(self._notice_rooms)
+        self.loop_lag = LoopLag()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -75,11 +72,10 @@ class Metrics(Collector):
 
     def _rooms(self) -> Iterator[Metric]:
         server = self._server
-        totals = self._totals_of_now()
-        rooms = list(server.rooms)
-        yield _gauge("rooms", "Open rooms.", len(rooms))
-        yield _gauge("participants", "Participants in all rooms, of every kind.", sum(map(len, rooms)))
-        yield _gauge("tracks", "Open tracks in all rooms.", sum(len(room.tracks) for room in rooms))
+        totals = server.rooms.statistics
+        yield _gauge("rooms", "Open rooms.", len(server.rooms))
+        yield _gauge("participants", "Participants in all rooms, of every kind.", totals.participants)
+        yield _gauge("tracks", "Open tracks in all rooms.", totals.tracks)
         yield _counter("packets_received", "Audio packets published.", totals.packets_in)
         yield _counter("packets_delivered", "Audio packets given to listeners, each counted.", totals.packets_delivered)
         yield _labelled("packets_dropped", "Published packets that went to nobody.", "reason", totals.packets_dropped)
@@ -103,50 +99,6 @@ class Metrics(Collector):
         family = HistogramMetricFamily("roomtone_event_loop_lag_seconds", "How late the event loop runs what is due.")
         family.add_metric([], lag.buckets(), lag.sum_s)
         return family
-
-    def _totals_of_now(self) -> RoomTotals:
-        self._totals.look(list(self._server.rooms))
-        return self._totals
-
-    def _notice_rooms(self) -> None:
-        self._totals.notice(list(self._server.rooms))
-
-
-class RoomTotals:
-    """The rooms' counters summed up, those of closed rooms included, so that they never go down."""
-
-    def __init__(self) -> None:
-        self._seen: dict[int, Room] = {}
-        self._past_in = 0
-        self._past_delivered = 0
-        self._past_dropped: Counter[str] = Counter()
-        self.packets_in = 0
-        self.packets_delivered = 0
-        self.packets_dropped: Counter[str] = Counter()
-
-    def notice(self, rooms: list[Room]) -> None:
-        """The rooms that are open now. Those that were seen before and are not are counted for good.
-
-        Called every second: a room that comes and goes in between is not counted.
-        """
-        open_now = {id(room): room for room in rooms}
-        for key, room in self._seen.items():
-            if key not in open_now:
-                last = room.statistics
-                self._past_in += last.packets_in
-                self._past_delivered += last.packets_delivered
-                self._past_dropped.update(last.packets_dropped)
-        self._seen = open_now
-
-    def look(self, rooms: list[Room]) -> None:
-        """Sum up, the rooms that are open now with those that were."""
-        self.notice(rooms)
-        statistics = [room.statistics for room in rooms]
-        self.packets_in = self._past_in + sum(one.packets_in for one in statistics)
-        self.packets_delivered = self._past_delivered + sum(one.packets_delivered for one in statistics)
-        self.packets_dropped = Counter(self._past_dropped)
-        for one in statistics:
-            self.packets_dropped.update(one.packets_dropped)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
