@@ -7,9 +7,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from aiohttp.http_exceptions import BadHttpMessage
 
 from roomtone.logs import get_logger
-from roomtone.server.logging import setup_logging
+from roomtone.server.logging import LogFormat, setup_logging
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +73,29 @@ def test_the_last_setup_counts(capsys: pytest.CaptureFixture[str]) -> None:
     get_logger("a").info("heard")
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "heard"
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_tells_no_secret(log_format: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the variables of a function hold is not for the log."""
+    setup_logging(log_format, "info")
+    token = "eyJhbGciOiJIUzI1NiJ9"
+    try:
+        raise ValueError(len(token))
+    except ValueError:
+        get_logger("a").exception("failed")
+    text = capsys.readouterr().err
+    assert "ValueError: 20" in text
+    assert token not in text
+
+
+def test_what_is_no_http_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stranger's broken request fills no log, and what was in it is not repeated."""
+    setup_logging("console", "info")
+    try:
+        raise BadHttpMessage("Invalid header value: b'Authorization: Bearer secret'")
+    except BadHttpMessage:
+        logging.getLogger("aiohttp.server").exception("Error handling request from %s", "192.0.2.1")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no HTTP" in line
+    assert "secret" not in line

@@ -11,6 +11,7 @@ import sys
 from typing import Final, Literal
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import Processor
 
 LogFormat = Literal["console", "json"]
@@ -31,6 +32,7 @@ def setup_logging(log_format: LogFormat = "console", level: LogLevel = "info") -
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_shorten)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
@@ -47,8 +49,19 @@ def setup_logging(log_format: LogFormat = "console", level: LogLevel = "info") -
     logging.getLogger("libav").setLevel(logging.ERROR)
 
 
+def _shorten(record: logging.LogRecord) -> bool:
+    """What strangers send that is no HTTP is worth a line, not a page; and what they sent may hold a token."""
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name == "aiohttp.server" and isinstance(error, HttpProcessingError):
+        record.exc_info = record.exc_text = None
+        record.msg, record.args = f"a request that is no HTTP: {type(error).__name__}", ()
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
+
 def _renderers(log_format: LogFormat) -> list[Processor]:
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     colours = sys.stderr.isatty()
-    return [structlog.dev.ConsoleRenderer(colors=colours)]
+    # Plain: the renderer's own choice prints every local variable, tokens and secrets among them.
+    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)]
