@@ -88,7 +88,7 @@ class ParticipantRoutes:
                 grant=grant,
                 body=PostMessage,
                 status=204,
-                errors=(400, 404, 413, 422),
+                errors=(400, 404, 422),
             ),
         ]
 

@@ -89,6 +89,8 @@ def _responses(route: Route, references: dict[Any, dict[str, Any]]) -> dict[str,
     if route.name == "createRoom":
         responses["200"] = {"description": "The room was there already.", "content": good["content"]}
     errors = set(route.errors) | ({401, 403} if route.grant is not None else set())
+    if route.body is not None:
+        errors.add(413)
     problem = {CONTENT_TYPE: {"schema": references[ProblemDocument]}}
     for status in sorted(errors):
         responses[str(status)] = {"description": web_reason(status), "content": problem}
