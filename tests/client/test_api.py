@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 import roomtone
 from roomtone.server.app import Server
@@ -85,3 +86,37 @@ async def test_errors_are_problem_documents() -> None:
         await gone.rooms()
     assert unreachable.value.status == 0
     await gone.close()
+
+
+async def test_any_name_is_reached() -> None:
+    """Names that mean something to URLs, routers or shells are names like all others."""
+    async with serving() as server, api(server, room_create=True, moderate=True) as rooms:
+        for name in ("{room}", "a%2Fb", "a?b#c", "h\u00e9\U0001f389", "%2e%2e", "a\\b", "..;"):
+            await rooms.create_room(name)
+            assert (await rooms.room(name))["name"] == name
+            async with joining(server, "{ada}/../%2F", room=name):
+                (one,) = await rooms.participants(name)
+                assert (await rooms.mute(name, one["identity"]))["muted"]
+            await rooms.delete_room(name)
+        assert await rooms.rooms() == []
+
+
+async def test_what_is_no_roomtone_server_is_told() -> None:
+    """A page instead of JSON is an error, whatever its status: never an empty list of rooms."""
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="<h1>It works</h1>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/{any:.*}", page)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        async with roomtone.ServerApi(f"http://127.0.0.1:{runner.addresses[0][1]}", "token") as rooms:
+            with pytest.raises(roomtone.ApiError, match="does not answer as a Roomtone server") as wrong:
+                await rooms.rooms()
+            assert wrong.value.status == 200
+    finally:
+        await runner.cleanup()

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from roomtone.client.errors import ApiError
 from roomtone.client.socket import base_url
@@ -129,7 +130,9 @@ class ServerApi:
                 headers={"Authorization": f"Bearer {self._token}"},
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             )
-        url = "/".join((self._base, *(quote(part, safe="") for part in path)))
+        # Encoded already, and not to be tidied up: a name may be ".." or hold a slash.
+        base = URL(self._base)
+        url = base.with_path("/".join((base.raw_path, *(quote(part, safe="") for part in path))), encoded=True)
         headers = {"Content-Type": "application/json"} if body is not None else None
         data = msgspec.json.encode(body) if body is not None else None
         try:
@@ -142,14 +145,18 @@ class ServerApi:
         except (aiohttp.ClientError, OSError) as error:
             raise ApiError(0, {"title": f"cannot reach {url}", "detail": str(error)}) from error
         document = _object(content)
+        if document is None:
+            detail = content[:200].decode(errors="replace")
+            raise ApiError(response.status, {"title": f"{url} does not answer as a Roomtone server", "detail": detail})
         if response.status >= 400:
             raise ApiError(response.status, document)
         return document
 
 
-def _object(content: bytes) -> Json:
+def _object(content: bytes) -> Json | None:
+    """None for what is not a JSON object; nothing at all is an empty one."""
     try:
         value = msgspec.json.decode(content) if content else {}
-    except msgspec.DecodeError:
-        return {"title": "the answer is not JSON", "detail": content[:200].decode(errors="replace")}
-    return value if isinstance(value, dict) else {}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -18,6 +19,8 @@ from roomtone.server.metrics import Metrics
 if TYPE_CHECKING:
     from roomtone.server.app import Server
 
+_PART: Final = re.compile(r"{(\w+)}")
+
 
 def add_api_routes(app: web.Application, server: Server) -> None:
     """Put the routes on `app`, and the metrics' sampler into its life. Called on the server's loop."""
@@ -32,9 +35,11 @@ def add_api_routes(app: web.Application, server: Server) -> None:
     ]
     health.describe(routes)
     for route in routes:
-        app.router.add_route(route.method, route.path, route.handler)
+        # By itself aiohttp takes no braces in a part of a path, which names may have.
+        path = _PART.sub(r"{\1:[^/]+}", route.path)
+        app.router.add_route(route.method, path, route.handler)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, route.handler)
+            app.router.add_route("HEAD", path, route.handler)
     # Public: it says nothing that the documentation does not.
     app.router.add_get("/v1/openapi.json", health.openapi)
     app.middlewares.append(preflight_middleware)
