@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from roomtone.cli import app
+from roomtone.cli.commands import app
 from roomtone.cli.exits import ExitCode
 
 DOCS = Path(__file__).parents[2] / "docs"

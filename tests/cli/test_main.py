@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
 import pytest
 
 from tests.cli.conftest import Ran
-from tests.cli.processes import ran
+from tests.cli.processes import DEADLINE_S, environment, ran
 
 Command = Callable[..., Ran]
 COMMANDS = ["serve", "demo", "token", "stream", "listen", "rooms", "bench", "config"]
@@ -48,6 +50,11 @@ def test_the_version_is_the_packages(roomtone: Command) -> None:
         (["stream", "-", "--room", "r", "--rate", "1"], "sample rate"),
         (["stream", "-", "--loop", "--room", "r"], "looped"),
         (["rooms", "create"], "ROOM"),
+        (["rooms", "show", ""], "printable"),
+        (["listen", "--room", "a/b"], "slash"),
+        (["stream", "a.wav", "--room", " a"], "outer spaces"),
+        (["token", "--dev", "--identity", "a", "--ttl", "99999999999999999d"], "36500d"),
+        (["token", "--identity", "a", "--key-id", "k", "--private-key", "no.pem"], "no.pem cannot be read"),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(roomtone: Command, arguments: list[str], says: str) -> None:
@@ -78,3 +85,50 @@ def test_half_a_key_is_wrong_usage(roomtone: Command, monkeypatch: pytest.Monkey
     assert "go together" in result.error
     monkeypatch.setenv("ROOMTONE_API_SECRET", "short")
     assert "32 bytes" in roomtone("rooms", "list").error
+
+
+@pytest.mark.parametrize("arguments", [[], ["rooms"]], ids=str)
+def test_without_a_command_the_help_is_shown(roomtone: Command, arguments: list[str]) -> None:
+    """Line by line, and as wrong usage."""
+    result = roomtone(*arguments)
+    assert (result.code, result.out, result.error) == (2, "", "error: a command is missing")
+    assert "\nCommands:\n  " in result.err
+
+
+@pytest.mark.parametrize("arguments", ["token --dev --identity a", "token --dev --identity a --json"])
+def test_a_full_disk_is_one_line(arguments: str) -> None:
+    """Standard output that takes nothing: exit code 1 and a line, at whatever moment it shows."""
+    code, err = shell(f"{arguments} > /dev/full")
+    assert code == 1
+    assert err.startswith("error: standard output cannot be written (No space left on device)")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_do_no_harm(closed: str) -> None:
+    """A socket that got the number of standard output would be taken for it."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        code, err = shell(f"rooms list --url http://127.0.0.1:{nobody.getsockname()[1]} {closed}")
+    assert code == 4
+    assert err == "" if "2>" in closed else err.startswith("error: cannot reach")
+
+
+def test_ctrl_c_while_it_starts_is_quiet() -> None:
+    """What takes long to import is imported where KeyboardInterrupt is caught."""
+    program = "import sys, roomtone.cli; print(*sorted({'typer', 'rich', 'pydantic', 'aiohttp'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "\n"
+
+
+def shell(command: str) -> tuple[int, str]:
+    """(exit code, standard error) of `roomtone COMMAND` with the shell's redirections."""
+    done = subprocess.run(
+        f"exec {sys.executable} -m roomtone {command}",
+        shell=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return done.returncode, done.stderr

@@ -38,7 +38,7 @@ def test_errors_of_the_server_are_told(roomtone: Command, url: str, monkeypatch:
     """What is not there is a failure, what is not allowed a refusal."""
     missing = roomtone("rooms", "delete", "none", "--url", url)
     assert (missing.code, "none" in missing.error) == (1, True)
-    assert roomtone("rooms", "create", "a/b", "--url", url).code == 1
+    assert roomtone("rooms", "create", "a/b", "--url", url).code == 2
     token = roomtone("token", "--dev", "--identity", "x", "--room", "r").out.strip()
     refused = roomtone("rooms", "list", "--url", url, "--token", token)
     assert (refused.code, "room_create" in refused.error) == (3, True)

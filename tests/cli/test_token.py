@@ -73,7 +73,7 @@ def test_an_ed25519_key_signs(roomtone: Command, tmp_path: Path) -> None:
         ([], "--dev"),
         (["--dev", "--grant", "fly"], "fly"),
         (["--dev", "--ttl", "soon"], "--ttl"),
-        (["--dev", "--ttl", "0s"], "ttl_s"),
+        (["--dev", "--ttl", "0s"], "--ttl"),
         (["--key-id", "mine"], "--secret"),
         (["--secret", SECRET], "--key-id"),
         (["--key-id", "mine", "--secret", "short"], "32 bytes"),

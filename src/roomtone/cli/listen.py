@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roomtone.cli.exits import CliError, ExitCode
-from roomtone.cli.options import DEFAULT_URL, Json, Quiet, Token, Url
+from roomtone.cli.options import DEFAULT_URL, Json, Quiet, Token, Url, checked_room
 from roomtone.cli.output import Output
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FRAME_MS = 10
 
 
 def command(
-    room: Annotated[str, typer.Option("--room", help="The room to listen to.")],
+    room: Annotated[str, typer.Option("--room", help="The room to listen to.", callback=checked_room)],
     output: Annotated[
         Path | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from roomtone.cli.options import DEFAULT_URL, Json, Quiet, Token, Url
+from roomtone.cli.options import DEFAULT_URL, Json, Quiet, RoomName, Token, Url
 from roomtone.cli.output import Output
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ TRACK_COLUMNS = {
     "listeners": "listeners",
     "packets_in": "packets",
 }
-RoomName = Annotated[str, typer.Argument(help="The room's name.")]
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from roomtone.cli.exits import CliError, ExitCode
-from roomtone.cli.options import DEFAULT_URL, Json, Quiet, Token, Url
+from roomtone.cli.options import DEFAULT_URL, Json, Quiet, Token, Url, checked_room
 from roomtone.cli.output import Output
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def command(
         list[str],
         typer.Argument(help='Files and http(s) URLs, played in turn, or "-" for s16le PCM on standard input.'),
     ],
-    room: Annotated[str, typer.Option("--room", help="The room to publish into.")],
+    room: Annotated[str, typer.Option("--room", help="The room to publish into.", callback=checked_room)],
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
     music: Annotated[bool, typer.Option("--music", help="Encode for music. [default: for voice]")] = False,
     bitrate: Annotated[

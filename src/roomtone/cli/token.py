@@ -17,6 +17,7 @@ from roomtone.room.grants import Grants
 from roomtone.server.auth import DEV_KEY, Key, mint
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+MAX_TTL_S = 36_500 * 86_400
 _TTL = re.compile(r"(\d+)([smhd]?)")
 
 
@@ -73,7 +74,11 @@ def _key(
         if key_id is None and secret is None and private_key is None:
             key = environment_key() if config_file is None else None
             return key or _configured_key(config_file)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise CliError(
+            f"--private-key {private_key} cannot be read ({error.strerror}): correct the path", ExitCode.USAGE
+        ) from error
+    except ValueError as error:
         raise CliError(str(error), ExitCode.USAGE) from error
     raise CliError("--key-id goes with --secret or --private-key: give both", ExitCode.USAGE)
 
@@ -108,4 +113,7 @@ def seconds(text: str) -> int:
     match = _TTL.fullmatch(text.strip().lower())
     if match is None:
         raise CliError(f"--ttl {text!r}: write a number with s, m, h or d, such as 15m", ExitCode.USAGE)
-    return int(match.group(1)) * _UNITS_S[match.group(2)]
+    ttl_s = int(match.group(1)) * _UNITS_S[match.group(2)]
+    if not 0 < ttl_s <= MAX_TTL_S:
+        raise CliError(f"--ttl {text!r}: write a time over 0, at most 36500d", ExitCode.USAGE)
+    return ttl_s
