@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+import roomtone
 from roomtone.client.write_limit import CATCH_UP, MAX_AHEAD_S, WriteLimit
 from tests.client.rooms import DEADLINE_S, SAMPLE, chirp, hear, joining, likeness, pcm_chunks, serving, until
 
@@ -145,6 +147,34 @@ async def test_a_cancelled_leave_goes_on() -> None:
         assert track.released
         room = server.rooms.get("lobby")
         await until(lambda: room is None or len(room) == 0)
+
+
+async def test_a_source_that_cannot_clean_up_keeps_nothing() -> None:
+    """What a generator raises when it is closed comes out of close() or leave(), after everything was given back."""
+
+    async def stubborn() -> AsyncIterator[Any]:
+        try:
+            while True:
+                yield chirp(0.02)
+        finally:
+            raise RuntimeError("the device does not close")
+
+    async with serving() as server:
+        room = server.rooms.open("lobby", server.door.room_options(), asyncio.get_running_loop().time())
+        ada = joining(server, "ada")
+        await ada.join()
+        first, second = await ada.publish(stubborn()), await ada.publish(stubborn())
+        other = await ada.publish(str(SAMPLE))
+        await until(lambda: first.statistics.sent_frames and second.statistics.sent_frames)
+        with contextlib.suppress(RuntimeError):
+            await first.close()
+        assert sorted(track.id for track in room.track_table) == [second.id, other.id]
+        with contextlib.suppress(RuntimeError):
+            await ada.leave()
+        assert (ada.state, other.released) == ("closed", True)
+        await until(lambda: len(room) == 0)
+        with pytest.raises(roomtone.NotInRoom):
+            await ada.mute()
 
 
 async def test_long_frames_are_gathered_in_time() -> None:

@@ -57,9 +57,11 @@ class PcmSource:
 
     async def stop(self) -> None:
         close = getattr(self._pcm, "aclose", None)
-        if close is not None:
-            await close()
-        self._maker.close()
+        try:
+            if close is not None:
+                await close()
+        finally:
+            self._maker.close()
 
 
 class ReaderSource:

@@ -180,9 +180,11 @@ class LocalTrack:
         """Stop, and take the track out of the room. May be called again."""
         if self.closed:
             return
-        await self.stop()
-        if self._link.session.state != "closed":
-            await asyncio.gather(self._link.request(TrackClose, track=self.id), return_exceptions=True)
+        try:
+            await self.stop()
+        finally:
+            if self._link.session.state != "closed":
+                await asyncio.gather(self._link.request(TrackClose, track=self.id), return_exceptions=True)
 
     # --- what the room does ---------------------------------------------------------------------------------
 
@@ -249,12 +251,14 @@ class LocalTrack:
         await asyncio.shield(self._stopping)
 
     async def _give_back(self) -> None:
-        if self._feeder is not None:
-            await asyncio.gather(self._feeder, return_exceptions=True)
-        if self._source is not None:
-            await self._source.stop()
-        if self._maker is not None:
-            self._maker.close()
+        try:
+            if self._feeder is not None:
+                await asyncio.gather(self._feeder, return_exceptions=True)
+            if self._source is not None:
+                await self._source.stop()
+        finally:
+            if self._maker is not None:
+                self._maker.close()
 
     @property
     def released(self) -> bool:

@@ -110,11 +110,12 @@ class Room(RoomCommands):
         await asyncio.shield(self._leaving)
 
     async def _leave(self, link: Link) -> None:
-        try:
-            for track in tuple(self._tracks.local):
-                await track.stop()
-        finally:
-            await link.leave()
+        # A source's own clean-up may fail: that keeps neither the other tracks nor the seat.
+        stopped = await asyncio.gather(*(track.stop() for track in self._tracks.local), return_exceptions=True)
+        await link.leave()
+        for failure in stopped:
+            if isinstance(failure, Exception):
+                raise failure
 
     async def wait_closed(self) -> None:
         """Until the session is over. Raises the ConnectError that ended it; returns after a leave."""
@@ -243,7 +244,9 @@ class Room(RoomCommands):
         )
 
     async def mute(self, muted: bool = True) -> None:
-        """Mute or unmute all of one's own tracks."""
+        """Mute or unmute all of one's own tracks. Raises CommandRefused, NotInRoom after leaving."""
+        if self._ended.is_set():
+            raise NotInRoom("the room was left")
         for track in self.local_tracks:
             await (track.mute() if muted else track.unmute())
 
