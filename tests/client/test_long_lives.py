@@ -14,8 +14,10 @@ import pytest
 import roomtone
 from roomtone.client.room import Room
 from roomtone.media.delay import fixed
+from roomtone.media.packet import Packet
 from roomtone.media.pcm import Pcm
 from roomtone.protocol.backoff import Backoff
+from roomtone.room.grants import Grants
 from tests.client.relay import Relay
 from tests.client.rooms import DEADLINE_S, chirp, cut, joining, serving, until
 
@@ -152,3 +154,21 @@ async def test_a_busy_client_keeps_within_the_servers_limit() -> None:
             await asyncio.gather(*(ada.send("long " * 3_000) for _ in range(40)))
         assert ada.statistics.reconnects == 1
         assert not server.door.closed_by_name["rate_limited"]
+
+
+@pytest.mark.parametrize("memory", [False, True], ids=["socket", "memory"])
+async def test_a_full_room_is_joined(memory: bool) -> None:
+    """Hundreds of people with all the metadata that they may have: megabytes that come in parts, and are all taken."""
+
+    class Guest:
+        def deliver(self, packet: Packet, now: float) -> None: ...
+        def notify(self, event: object, now: float) -> None: ...
+
+    async with serving() as server:
+        now = asyncio.get_running_loop().time()
+        room = server.rooms.open("lobby", server.door.room_options(), now)
+        for number in range(400):
+            room.join(Guest(), f"guest {number}", Grants(), now, metadata="é" * 4_096)
+        async with joining(server, "ada", memory=memory) as ada:
+            await until(lambda: len(ada.participants) == 401)
+            assert ada.statistics.reconnects == 0
