@@ -45,7 +45,8 @@ def everything_is_free(server: Server) -> None:
     assert not door._participants
     assert len(server.rooms) == 0
     assert not any(server._sweeper._buckets)
-    assert server._sweeper._handle is None
+    assert server._sweeper._timer is None
+    assert server._sweeper._slice is None
     assert not server.spreader._pending
     left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     ours = [task for task in left if "roomtone" in repr(task.get_coro()) or "aiohttp" in repr(task.get_coro())]

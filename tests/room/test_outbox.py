@@ -216,3 +216,15 @@ def test_it_behaves_like_one_plain_queue(ops: list[Op]) -> None:
             plain = deque(entry for entry in plain if entry[0] == "control")
         assert len(outbox) == len(plain)
         assert outbox.audio_ms == pytest.approx(20 * len(audio()))
+
+
+def test_a_lower_limit_lets_the_oldest_go() -> None:
+    """A listener that fell behind keeps the newest only; the next packet of what was dropped is discontinuous."""
+    outbox = Outbox(audio_limit_ms=1_000)
+    packets = [Packet(0, sequence, 0, b"x") for sequence in range(50)]
+    for packet in packets:
+        outbox.push_audio(packet, 20)
+    assert outbox.limit_audio(200) == 40
+    assert outbox.audio_ms == 200
+    assert outbox.pop() == packets[40].discontinuous.frame
+    assert outbox.limit_audio(1_000) == 0

@@ -12,7 +12,7 @@ import pytest
 from roomtone.media.packet import Codec, Packet
 from roomtone.server.app import Server
 from tests.cli.certificates import write_certificate
-from tests.wire import Network, Peer, eventually, serving, small_receive_buffer
+from tests.wire import DEADLINE_S, Network, Peer, eventually, serving, small_receive_buffer
 
 BOTH_LOOPS = True
 
@@ -80,7 +80,8 @@ async def test_a_stuck_listener_over_tls(certificate: tuple[Path, Path]) -> None
         track = await ada.open_track(codec="pcm_16k")
         participant = next(one for one in network.server.door.participants() if one.seat.identity == "stuck")
         sequence = 0
-        while participant.connection is not None and sequence < 60_000:
+        deadline = asyncio.get_running_loop().time() + DEADLINE_S
+        while participant.connection is not None and asyncio.get_running_loop().time() < deadline:
             await ada.publish(Packet(track, sequence & 0xFFFF, sequence * 960, bytes(640), codec=Codec.PCM_16K))
             sequence += 1
             await asyncio.sleep(0)

@@ -67,6 +67,13 @@ CODEC_NAMES: Final[dict[str, Codec]] = {
 _CODECS: Final[tuple[Codec, ...]] = tuple(Codec)
 
 
+def _frame(data: bytes) -> bytes:
+    size = len(data)
+    if size < 126:
+        return b"\x82" + size.to_bytes(1, "big") + data
+    return b"\x82\x7e" + size.to_bytes(2, "big") + data
+
+
 class PacketError(ValueError):
     """The bytes are not an audio frame of this version of the protocol."""
 
@@ -75,16 +82,16 @@ class Packet:
     """One encoded frame. Immutable by convention and shared by every listener.
 
     sequence: 0..65535, wraps. timestamp: 0..2**32-1, 48 kHz ticks, wraps. level: 0..127 -dBov.
-    `data` is header and payload; `frame` is `data` inside a ready-made, unmasked WebSocket binary frame, made
-    once however many listeners there are.
+    `data` is header and payload; `frame` is `data` inside a ready-made, unmasked, final WebSocket binary frame
+    (RFC 6455, 5.2), made once however many listeners there are.
     """
 
     __slots__ = (
         "_discontinuous",
-        "_frame",
         "codec",
         "data",
         "flags",
+        "frame",
         "level",
         "sequence",
         "timestamp",
@@ -114,7 +121,7 @@ class Packet:
         self.data: bytes = (
             _HEADER.pack(_FIRST_BYTE, flags, voice << 7 | level, codec, track, sequence, timestamp) + payload
         )
-        self._frame: bytes | None = None
+        self.frame = _frame(self.data)
         self._discontinuous: Packet | None = None
 
     @classmethod
@@ -145,7 +152,7 @@ class Packet:
         self.level = level & 0x7F
         self.voice = level > 0x7F
         self.data = data
-        self._frame = None
+        self.frame = _frame(data)
         self._discontinuous = None
         return self
 
@@ -153,20 +160,6 @@ class Packet:
     def payload(self) -> bytes:
         """One codec frame."""
         return self.data[HEADER_BYTES:]
-
-    @property
-    def frame(self) -> bytes:
-        """`data` as one unmasked, final WebSocket binary frame (RFC 6455, 5.2)."""
-        frame = self._frame
-        if frame is None:
-            data = self.data
-            size = len(data)
-            if size < 126:
-                frame = b"\x82" + size.to_bytes(1, "big") + data
-            else:
-                frame = b"\x82\x7e" + size.to_bytes(2, "big") + data
-            self._frame = frame
-        return frame
 
     @property
     def discontinuous(self) -> Packet:

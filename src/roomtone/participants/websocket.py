@@ -29,6 +29,10 @@ from roomtone.room.track import Track
 if TYPE_CHECKING:
     from roomtone.participants.websocket_connection import WebSocketConnection
 
+LOOK_INTERVAL_S: Final = 0.25
+"""How often the server looks at each connection."""
+BEHIND_AUDIO_LIMIT_MS: Final = 200
+"""What is kept for a listener that is behind, for the moment in which it reads again: the newest, no more."""
 RECOVERED_AFTER_S: Final = 5.0
 """A weak listener is trusted with everything again after keeping up for so long."""
 REMOVED_AS: Final[dict[LeaveReason, CloseCode]] = {
@@ -53,6 +57,11 @@ def _nowhere(data: bytes) -> None:
     """Where a participant without a connection writes."""
 
 
+def _all_nowhere(data: bytes) -> int:
+    """Where a participant without a connection sends."""
+    return len(data)
+
+
 class WebSocketParticipant:
     """Sits in a room for whoever holds the connection. `seat` is set by the door, right after joining."""
 
@@ -64,6 +73,7 @@ class WebSocketParticipant:
         "_outbox",
         "_policy",
         "_quality",
+        "_send",
         "_through",
         "_told",
         "_writable",
@@ -73,6 +83,7 @@ class WebSocketParticipant:
         "opened_by",
         "resume_token",
         "seat",
+        "sent",
         "session",
     )
 
@@ -89,6 +100,7 @@ class WebSocketParticipant:
         self.session = session
         self.resume_token = resume_token
         self.lag = Lag()
+        self.sent = 0
         self.dropped_frames = 0
         self.opened_by: dict[int, int] = {}
         """The command that opened each of this participant's tracks."""
@@ -97,6 +109,7 @@ class WebSocketParticipant:
         self._connection: WebSocketConnection | None = None
         self._outbox: Outbox | None = None
         self._write: Callable[[bytes], None] = _nowhere
+        self._send: Callable[[bytes], int] = _all_nowhere
         self._writable = False
         self._through = False
         self._behind = False
@@ -107,12 +120,17 @@ class WebSocketParticipant:
     # --- what the room calls --------------------------------------------------------------------------------
 
     def deliver(self, packet: Packet, now: float) -> None:
-        """One frame to hear: written at once while the listener keeps up."""
+        """One frame to hear: given to the kernel at once while the listener keeps up."""
         if self._through:
-            self.lag.sent += 1
+            frame = packet.frame
+            self.sent += 1
             try:
-                self._write(packet.frame)
-            except RuntimeError:  # uvloop: the socket broke in this very turn, connection_lost comes next
+                taken = self._send(frame)
+                if taken != len(frame):
+                    self._write(frame[taken:])
+            except BlockingIOError:
+                self._write(frame)
+            except (OSError, RuntimeError):  # the socket broke in this very turn, connection_lost comes next
                 self._through = False
         elif self._connection is None:
             self.dropped_frames += 1
@@ -131,16 +149,24 @@ class WebSocketParticipant:
 
     # --- what the connection calls --------------------------------------------------------------------------
 
-    def attach(self, connection: WebSocketConnection, write: Callable[[bytes], None]) -> None:
-        """A connection takes this seat; it starts with an empty outbox and fresh acknowledgements."""
+    def attach(
+        self, connection: WebSocketConnection, write: Callable[[bytes], None], send: Callable[[bytes], int]
+    ) -> None:
+        """A connection takes this seat; it starts with an empty outbox and fresh acknowledgements.
+
+        write: the transport's, which takes all and tells to pause where the kernel did not. send: gives to the
+        kernel what it takes at once, and says how many bytes that was; called only while the transport is empty.
+        """
         self._connection = connection
         self._outbox = None
         self._write = write
+        self._send = send
         self._writable = True
         self._behind = False
         self._through = True
         self._quality = "good"
         self.lag = Lag()
+        self.sent = 0
         self._told = {}
 
     def detach(self, connection: WebSocketConnection, now: float, *, leave: bool) -> None:
@@ -154,6 +180,7 @@ class WebSocketParticipant:
             return False
         self._connection = None
         self._write = _nowhere
+        self._send = _all_nowhere
         self._writable = self._through = False
         if self._outbox is not None:
             self.dropped_frames += self._outbox.drop_audio()
@@ -200,9 +227,7 @@ class WebSocketParticipant:
             except RuntimeError:
                 self._through = self._writable = False
             return
-        if outbox is None:
-            outbox = self._outbox = Outbox(audio_limit_ms=int(self._policy.drop_s * 1000))
-        if not outbox.push_control(frame):
+        if not self._ensure_outbox().push_control(frame):
             connection.close(TOO_SLOW, "control messages piled up")
 
     def pause(self) -> None:
@@ -216,28 +241,36 @@ class WebSocketParticipant:
 
     # --- freshness ------------------------------------------------------------------------------------------
 
-    def acknowledge(self, report: messages.ReceiveReport) -> bool:
+    def acknowledge(self, received: int) -> bool:
         """False where the listener claims more than was sent."""
-        return self.lag.acknowledge(report.received)
+        return self.lag.acknowledge(received, self.sent)
 
     def sweep(self, now: float) -> None:
-        """A few times a second: judge the lag, tell the publisher what arrived of its tracks."""
+        """Each LOOK_INTERVAL_S: judge the lag, tell the publisher what arrived of its tracks."""
         connection = self._connection
         if connection is None or self.seat.gone:
             return
         lag = self.lag
-        if lag.sent and not lag.reported and not connection.unsent_bytes():
-            lag.acknowledge_unreported()
-        age = lag.look(now)
+        sent = self.sent
+        if sent != lag.received or self._good_since:
+            if not lag.reported and not connection.unsent_bytes():
+                lag.acknowledge_unreported(sent)
+            self._judge(lag.look(sent, now), now)
+        if self.seat.tracks:
+            self._tell_uplink()
+
+    def _judge(self, age: float, now: float) -> None:
         policy = self._policy
+        connection = self._connection
+        assert connection is not None
         if age > policy.close_s:
             connection.close(TOO_SLOW, f"audio lay unread for {age:.1f} s")
             return
-        if age > policy.drop_s:
+        # the age is counted from the look after the frame was sent: it is half a look older in the mean
+        if age > policy.drop_s - LOOK_INTERVAL_S / 2:
             self._good_since = now
             if not self._behind:
-                self._behind, self._through = True, False
-                self.seat.set_weak(True, now)
+                self._fall_behind(now)
         elif self._behind and age < policy.drop_s / 2:
             self._behind = False
             self._good_since = now
@@ -246,7 +279,12 @@ class WebSocketParticipant:
             self._good_since = 0.0
             self.seat.set_weak(False, now)
         self._tell_quality(age)
-        self._tell_uplink()
+
+    def _fall_behind(self, now: float) -> None:
+        self._behind, self._through = True, False
+        if self._outbox is not None:
+            self.dropped_frames += self._outbox.limit_audio(BEHIND_AUDIO_LIMIT_MS)
+        self.seat.set_weak(True, now)
 
     def _tell_quality(self, age: float) -> None:
         policy = self._policy
@@ -268,15 +306,20 @@ class WebSocketParticipant:
             self.send(messages.ReceiveReport(sequences=news))
 
     def _queue_audio(self, packet: Packet) -> None:
-        outbox = self._outbox
-        if outbox is None:
-            outbox = self._outbox = Outbox(audio_limit_ms=int(self._policy.drop_s * 1000))
+        outbox = self._ensure_outbox()
         before = outbox.dropped_packets
         track = self.seat.heard.get(packet.track)
         if track is None:  # unsubscribed while a large room's slices were on their way
             return
         outbox.push_audio(packet, track.frame_ms)
         self.dropped_frames += outbox.dropped_packets - before
+
+    def _ensure_outbox(self) -> Outbox:
+        outbox = self._outbox
+        if outbox is None:
+            limit_ms = BEHIND_AUDIO_LIMIT_MS if self._behind else self._policy.drop_s * 1000
+            outbox = self._outbox = Outbox(audio_limit_ms=limit_ms)
+        return outbox
 
     def _drain(self) -> None:
         outbox = self._outbox
@@ -287,12 +330,14 @@ class WebSocketParticipant:
                 if frame is None:
                     break
                 if frame[0] == 0x82:
-                    self.lag.sent += 1
+                    self.sent += 1
                 try:
                     self._write(frame)
                 except RuntimeError:
                     self._writable = False
         self._through = self._writable and not self._behind and not outbox
+        if self._through and outbox is not None:
+            outbox.limit_audio(self._policy.drop_s * 1000)
 
     def _removed(self, reason: LeaveReason, now: float) -> None:
         connection = self._connection

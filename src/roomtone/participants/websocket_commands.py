@@ -89,7 +89,7 @@ def _message(participant: WebSocketParticipant, message: messages.SendMessage, n
 
 
 def _receive_report(participant: WebSocketParticipant, message: messages.ReceiveReport, now: float) -> None:
-    if not participant.acknowledge(message):
+    if not participant.acknowledge(message.received):
         raise RoomError("invalid", f"receive_report: {message.received} frames were never sent on this connection")
 
 

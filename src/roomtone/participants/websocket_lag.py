@@ -15,49 +15,59 @@ MAX_NOTES: Final = 64
 """At four looks a second, 16 s: more than the 10 s after which a listener is closed."""
 
 
+MAX_ROUND_TRIP_S: Final = 1.0
+"""A first ping that took longer tells of a connection that is stuck already, not of a far one."""
+
+
 class Lag:
     """The age of the oldest unacknowledged audio of one connection.
 
-    `sent` is counted up by whoever writes frames; everything else goes through methods.
+    How many frames were sent is counted by whoever writes them, and told with every call: counting is the
+    hottest line of the server, and stands there alone.
     """
 
-    __slots__ = ("_notes", "_received", "reported", "sent")
+    __slots__ = ("_notes", "_round_trip_s", "received", "reported")
 
     def __init__(self) -> None:
-        self.sent = 0
+        self._round_trip_s = float("inf")
         self.reported = False
-        self._received = 0
+        self.received = 0
         self._notes: deque[tuple[float, int]] = deque(maxlen=MAX_NOTES)
 
-    def acknowledge(self, received: int) -> bool:
+    def acknowledge(self, received: int, sent: int) -> bool:
         """The listener says it received so many frames; False where that is more than were sent.
 
         0 says nothing: it is the report of a publisher, or of a client that does not count.
         """
-        if received > self.sent:
+        if received > sent:
             return False
-        self.reported = self.reported or received > 0
-        self._received = max(self._received, received)
+        if received > self.received:
+            self.received = received
+            self.reported = True
         return True
 
-    def acknowledge_unreported(self) -> None:
+    def acknowledge_unreported(self, sent: int) -> None:
         """For a client that never reports: the kernel holds nothing unsent, which is all that can be known."""
-        self._received = self.sent
+        self.received = sent
 
-    def look(self, now: float) -> float:
-        """Note what was sent by `now`; the age in seconds of what is not yet acknowledged, 0 if all is."""
+    def round_trip(self, seconds: float) -> None:
+        """A ping was answered after so long. The shortest counts: what comes on top of it is lag."""
+        self._round_trip_s = min(self._round_trip_s, seconds)
+
+    def look(self, sent: int, now: float) -> float:
+        """Note what was sent by `now`; the age in seconds of what is not yet acknowledged, 0 if all is.
+
+        The way there and back is not lag: its shortest known time is taken off.
+        """
         notes = self._notes
-        received = self._received
+        received = self.received
         while notes and notes[0][1] <= received:
             notes.popleft()
-        sent = self.sent
         if sent > received and (not notes or notes[-1][1] < sent):
             if len(notes) == MAX_NOTES:  # keep the oldest: it is the one that tells the age
                 notes.pop()
             notes.append((now, sent))
-        return now - notes[0][0] if notes else 0.0
-
-    @property
-    def outstanding(self) -> int:
-        """Frames sent and not yet acknowledged."""
-        return self.sent - self._received
+        if not notes:
+            return 0.0
+        age = now - notes[0][0]
+        return max(0.0, age - self._round_trip_s) if self._round_trip_s < MAX_ROUND_TRIP_S else age

@@ -63,11 +63,15 @@ class Outbox:
         audio.append((self._order, packet, duration_ms))
         self._order += 1
         self.audio_ms += duration_ms
-        while self.audio_ms > self.audio_limit_ms and len(audio) > 1:
-            _, dropped, dropped_ms = audio.popleft()
-            self.audio_ms -= dropped_ms
-            self.dropped_packets += 1
-            self._gaps.add(dropped.track)
+        if self.audio_ms > self.audio_limit_ms:
+            self._trim()
+
+    def limit_audio(self, audio_limit_ms: float) -> int:
+        """Hold so much audio from now on; how many packets, the oldest, went for it."""
+        self.audio_limit_ms = audio_limit_ms
+        before = self.dropped_packets
+        self._trim()
+        return self.dropped_packets - before
 
     def push_control(self, data: bytes) -> bool:
         """Queue a ready-made frame. False: too much waits already, nothing was queued, close the listener.
@@ -133,6 +137,14 @@ class Outbox:
         self.dropped_packets += dropped
         self._replace_audio(deque())
         return dropped
+
+    def _trim(self) -> None:
+        audio = self._audio
+        while self.audio_ms > self.audio_limit_ms and len(audio) > 1:
+            _, dropped, dropped_ms = audio.popleft()
+            self.audio_ms -= dropped_ms
+            self.dropped_packets += 1
+            self._gaps.add(dropped.track)
 
     def _replace_audio(self, audio: deque[tuple[int, Packet, float]]) -> None:
         self._audio = audio
