@@ -39,9 +39,10 @@ async def serve_until_signal(config: Config, on_started: Callable[[Server], None
     """As serve(), on the running loop."""
     server = Server(config)
     signals = Signals()
-    await server.start()
+    raise_open_files_limit()
     try:
-        with signals:
+        with signals:  # from before the start: a signal in the middle of it is a stop, too
+            await server.start()
             if on_started is not None:
                 on_started(server)
             await signals.first.wait()
@@ -59,6 +60,20 @@ async def serve_until_signal(config: Config, on_started: Callable[[Server], None
     finally:
         await server.stop()
     return EXIT_STOPPED
+
+
+def raise_open_files_limit() -> None:
+    """As many open files as the system lets this process have: a joined connection needs two."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError) as error:  # macOS names a hard limit that it does not grant
+            log.warning("open files stay limited", limit=soft, error=str(error))
 
 
 class Signals:
