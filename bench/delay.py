@@ -68,9 +68,7 @@ def measure(speakers: int, seconds: float) -> dict[str, Any]:
 def main() -> None:
     options = arguments("added one-way delay at 70 % of a core")
     keep_to_load_cpu()
-    console.print(
-        f"[bold]{ROOMS} rooms of {ROOM_SIZE}, more speakers until the server is at {AIM_SHARE:.0%}[/]"
-    )
+    console.print(f"[bold]{ROOMS} rooms of {ROOM_SIZE}, more speakers until the server is at {AIM_SHARE:.0%}[/]")
     speakers, seconds = 100, 2.0
     result = measure(speakers, seconds)
     for _ in range(0 if options.quick else 4):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fuzz.fuzz_protocol import drive_client, drive_server
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzz.fuzz_protocol import drive_client, drive_server
 from roomtone.media.packet import Packet, PacketError
 from roomtone.protocol.frames import BINARY, TEXT, encode_frame
 from tests.protocol.vectors import payload, vectors
