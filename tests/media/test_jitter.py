@@ -114,6 +114,33 @@ def test_silence_before_the_first_packet_and_after_the_last_talkspurt() -> None:
     assert largest_step(heard) <= HUM_STEP * 1.5
 
 
+@pytest.mark.parametrize("pull_ms", [10, 20])
+@pytest.mark.parametrize("phase_ms", [0.1, 2.0, 4.0, 5.9, 6.1, 8.0, 9.9, 13.0, 18.0])
+def test_a_fixed_buffer_begins_at_the_pull_nearest_to_its_depth(phase_ms: float, pull_ms: int) -> None:
+    """Wherever the pulls lie between the arrivals, the delay is the depth, and no pull longer than the least."""
+    buffer = pcm_buffer(fixed(20.0), pull_ms=pull_ms)
+    packets = [(phase_ms / 1000 + index * 0.02, packet(index)) for index in range(100)]
+    listen(buffer, packets, 1.9, pull=pull_ms / 1000)
+    statistics = buffer.statistics
+    early = 0.55 * pull_ms
+    assert 20.0 - early <= statistics.depth_ms <= 20.0 - early + pull_ms
+    assert statistics.concealed_samples == statistics.underruns == statistics.stretched_samples == 0
+
+
+def test_a_fixed_buffer_that_began_too_deep_mends_it_in_the_first_pause() -> None:
+    """A first packet that was slow is no reason to stay behind."""
+    buffer = pcm_buffer(fixed(10.0))
+    silence = bytes(2 * FRAME)
+    packets = [(0.001 + index * 0.02 + 0.009 * (index == 0), packet(index)) for index in range(100)]
+    for index in range(40, 60):
+        packets[index] = packets[index][0], Packet(1, index, index * FRAME, silence, codec=Codec.PCM_48K)
+    listen(buffer, packets[:40], 0.8)
+    assert buffer.statistics.depth_ms == pytest.approx(19.0)
+    listen(buffer, packets[40:], 1.2, start=0.8)
+    assert 4.5 <= buffer.statistics.depth_ms <= 14.5
+    assert buffer.statistics.concealed_samples == 0
+
+
 def test_reordered_packets_are_played_in_order() -> None:
     """Jitter that reorders, below the depth, changes nothing in what is heard."""
     buffer = pcm_buffer(fixed(80.0))

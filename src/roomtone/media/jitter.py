@@ -41,6 +41,11 @@ MAX_TRANSIT_JUMP_MS: Final = 5_000.0
 """So is any packet that comes this much later or earlier than the one before."""
 CLOSE_TICKS: Final = 120
 """A gap of 2.5 ms, between packets that follow one another, is the sender's rounding."""
+EARLY_SHARE: Final = 0.55
+"""Of a pull, or of the depth where that is less: how much shallower than asked a fixed buffer may be. Pulls are a
+grid, so one is deeper by chance up to a pull; of its two neighbours the nearer is taken, and the earlier in doubt."""
+EARLY_SLACK_MS: Final = 2.0
+"""The fastest path moves a little: so much further it may be before a whole pull is put in."""
 _FRESH: Final = FLAG_TALKSPURT_START | FLAG_DISCONTINUITY
 _DTX_BYTES: Final = 2
 _DEFAULT_TICKS: Final = 960
@@ -89,6 +94,7 @@ class JitterBuffer:
         self._channels = channels
         self._music = content == "music"
         self._pull = sample_rate_hz * pull_ms // 1000
+        self._early_ms = 0.0 if settings.adaptive else EARLY_SHARE * min(pull_ms, settings.initial_target_ms)
         self._totals = JitterTotals()
         self._controller = DelayController(settings)
         self._queue = PacketQueue()
@@ -246,7 +252,7 @@ class JitterBuffer:
         return entry.sequence == self._next_sequence and entry.timestamp - self._next_timestamp <= CLOSE_TICKS
 
     def _is_due(self, entry: Entry, now: float) -> bool:
-        return self._latency_ms(entry.timestamp, now) >= self._controller.target_ms
+        return self._latency_ms(entry.timestamp, now) >= self._controller.target_ms - self._early_ms
 
     def _latency_ms(self, timestamp: int, now: float) -> float:
         """The latency of `timestamp`, or of the last frame that this pull needs, if frames are shorter."""
@@ -260,10 +266,14 @@ class JitterBuffer:
         than is pending costs nothing, and more costs a whole pull. Negative: how much must be put in.
         """
         over_ms = self._latency_ms(timestamp, now) - self._controller.target_ms
-        if over_ms < 0.0 or self._frame_ticks * self._rate_hz < self._pull * CLOCK_RATE_HZ:
+        early_ms = self._early_ms
+        if over_ms < -early_ms - (EARLY_SLACK_MS if early_ms else 0.0):
             return over_ms
+        if self._frame_ticks * self._rate_hz < self._pull * CLOCK_RATE_HZ:
+            return max(0.0, over_ms)
         pull_ms = self._pull * 1000 / self._rate_hz
-        return math.floor(over_ms / pull_ms) * pull_ms + self._line.pending * 1000 / self._rate_hz
+        pulls = max(0, math.floor((over_ms + early_ms) / pull_ms))
+        return pulls * pull_ms + self._line.pending * 1000 / self._rate_hz
 
     def _silence(self) -> None:
         self._line.add_silence(self._pull - self._line.pending)
