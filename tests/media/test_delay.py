@@ -44,8 +44,14 @@ def test_a_frame_is_added_where_copies_of_lost_packets_are_worth_it() -> None:
     assert targets[2] == pytest.approx(targets[1], abs=5.0)
 
 
-def test_one_stall_does_not_move_the_target_but_two_do() -> None:
+def test_one_stall_moves_the_target_for_two_seconds_and_two_for_longer() -> None:
     """A burst counts once; a second stall within 10 s is a pattern, and is forgotten after a while."""
+    controller = DelayController(WEBSOCKET)
+    feed(controller, StreamNetwork(3, [(10.0, 10.3)]), 12.2)
+    assert controller.target_ms == pytest.approx(285.0, abs=15.0)
+    controller = DelayController(WEBSOCKET)
+    feed(controller, StreamNetwork(3, [(10.0, 10.3)]), 12.4)
+    assert controller.target_ms <= 20.0
     controller = DelayController(WEBSOCKET)
     feed(controller, StreamNetwork(3, [(10.0, 10.3)]), 15.0)
     assert controller.target_ms <= 20.0

@@ -44,8 +44,9 @@ class JitterSettings:
     waiting for where over fec_worth (0..1) of all can be found there, for fec_quantile of those.
     quantile: 0..1, the share of packets that shall be in time; forgetting: 0..1 a packet; initial_weight: how
     many packets the initial target counts for. A delay of peak_threshold_ms over the quantile is a stall and
-    no jitter; two within peak_active_ms make the buffer ready for the next, up to peak_share of the largest
-    to expect, and stalls are remembered for peak_memory_ms. stall_after_ms: no packet for so much longer than
+    no jitter. It may come again, so the buffer stays ready for its like for peak_hold_ms; two within
+    peak_active_ms make it ready for the next, up to peak_share of the largest to expect, and stalls are
+    remembered for peak_memory_ms. stall_after_ms: no packet for so much longer than
     the jitter explains is a stall that lasts.
     Time is stretched from accelerate_over_ms over the target, or from expand_under_ms (less, where the target
     is low) under it, until the latency is at most settle_over_ms over it, or not under it; a splice every
@@ -65,6 +66,7 @@ class JitterSettings:
     bin_ms: float = 2.5
     base_window_ms: float = 4_000.0
     peak_threshold_ms: float = 60.0
+    peak_hold_ms: float = 2_000.0
     peak_active_ms: float = 10_000.0
     peak_memory_ms: float = 30_000.0
     peak_share: float = 0.95
@@ -73,7 +75,7 @@ class JitterSettings:
     accelerate_over_ms: float = 15.0
     expand_under_ms: float = 10.0
     settle_over_ms: float = 5.0
-    fast_over_ms: float = 120.0
+    fast_over_ms: float = 80.0
     stall_after_ms: float = 60.0
     stretch_interval_ms: float = 40.0
     max_buffer_ms: float = 2_000.0
@@ -303,6 +305,8 @@ class DelayController:
             peaks.popleft()
         count = len(peaks)
         if count < 2 or now_ms - peaks[-2][0] > settings.peak_active_ms:
+            if peaks and now_ms - peaks[-1][0] <= settings.peak_hold_ms:
+                return peaks[-1][1] * settings.peak_share
             return 0.0
         largest = 0.0
         for _, height in peaks:
