@@ -93,6 +93,9 @@ def test_header_diagram() -> None:
     assert rows[:3] == diagram[:3]
 
 
+LIMITS = {field.name: field.default for field in msgspec.structs.fields(messages.Limits)}
+
+
 def test_limits() -> None:
     """The table tells the code's own numbers."""
     rows = dict(table("| limit | value |"))
@@ -103,7 +106,14 @@ def test_limits() -> None:
         "a client's message, fragments joined": f"{messages.MAX_MESSAGE_BYTES:,} bytes",
         "a server's message": f"{messages.MAX_SERVER_MESSAGE_BYTES:,} bytes",
         "audio payload": f"{MAX_PAYLOAD_BYTES:,} bytes",
-        "control messages": "100 a second, 200 at once",
+        "control messages": (
+            f"{LIMITS['max_control_messages_per_s']} a second, {2 * LIMITS['max_control_messages_per_s']} at once "
+            "(`limits.max_control_messages_per_s`, and twice that)"
+        ),
+        "control messages, in bytes": "262,144 a second, twice that at once",
+        "frames of any kind, pings included": (
+            "400 a second for each track that one may have, and the control messages"
+        ),
         "bad audio frames": "20 within 10 s",
         "`data` of a message, as JSON": (f"{messages.MAX_DATA_BYTES:,} bytes, {messages.MAX_DATA_DEPTH} levels deep"),
         "unanswered commands": f"{MAX_PENDING_COMMANDS}",

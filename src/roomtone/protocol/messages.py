@@ -87,7 +87,7 @@ class RoomSnapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     speakers: list[str] = []
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the server holds a session to."""
 
     max_message_bytes: int
@@ -95,6 +95,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_bitrate_bps: int
     receive_report_interval_ms: int
     resume_window_ms: int
+    max_control_messages_per_s: int = 100
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True):

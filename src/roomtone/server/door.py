@@ -60,6 +60,7 @@ class Door:
             max_bitrate_bps=config.max_track_bitrate_bps,
             receive_report_interval_ms=config.receive_report_interval_ms,
             resume_window_ms=round(config.reconnect_grace_s * 1000),
+            max_control_messages_per_s=config.max_control_messages_per_s,
         )
         self._participants: dict[str, WebSocketParticipant] = {}
         self._connections: set[WebSocketConnection] = set()
