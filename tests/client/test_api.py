@@ -73,18 +73,19 @@ async def test_errors_are_problem_documents() -> None:
         async with api(server, moderate=True) as moderator:
             with pytest.raises(roomtone.ApiError) as missing:
                 await moderator.participants("nowhere")
-            assert (missing.value.status, missing.value.problem["code"]) == (404, "unknown_room")
+            assert (missing.value.status, missing.value.code) == (404, "unknown_room")
             with pytest.raises(roomtone.ApiError) as refused:
                 await moderator.create_room("x")
             assert refused.value.status == 403
         async with roomtone.ServerApi(server.url, "forged") as stranger:
             with pytest.raises(roomtone.ApiError) as stopped:
                 await stranger.rooms()
-            assert stopped.value.status == 401
+            assert (stopped.value.status, stopped.value.code) == (401, "bad_token")
         gone = roomtone.ServerApi(server.url, "token")
     with pytest.raises(roomtone.ApiError, match="cannot reach") as unreachable:
         await gone.rooms()
-    assert unreachable.value.status == 0
+    assert (unreachable.value.status, unreachable.value.code) == (0, "")
+    assert str(unreachable.value).endswith("/v1/rooms: Connection refused")
     await gone.close()
 
 

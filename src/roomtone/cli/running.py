@@ -10,7 +10,7 @@ from typing import Any
 from roomtone.cli.exits import CliError, ExitCode
 from roomtone.client.errors import ApiError, CommandRefused, ConnectError, RoomtoneError, ServerUnreachable
 from roomtone.server.run import Signals, run
-from roomtone.sources.errors import SourceError
+from roomtone.sources.errors import SourceError  # of a source that a command reads by itself
 
 
 def run_command(main: Coroutine[Any, Any, int]) -> int:
@@ -26,7 +26,7 @@ def explained() -> Iterator[None]:
         yield
     except ServerUnreachable as error:
         raise CliError(
-            f"cannot reach the server: {error}; start one with `roomtone serve --dev`, or correct --url",
+            f"{error}; start a server with `roomtone serve --dev`, or correct --url",
             ExitCode.UNREACHABLE,
         ) from error
     except ConnectError as error:

@@ -12,7 +12,7 @@ import msgspec
 from yarl import URL
 
 from roomtone.client.errors import ApiError
-from roomtone.client.socket import base_url
+from roomtone.client.socket import base_url, reason
 
 TIMEOUT_S: Final = 30.0
 Json = dict[str, Any]
@@ -143,7 +143,7 @@ class ServerApi:
         except TimeoutError as error:
             raise ApiError(0, {"title": f"no answer within {TIMEOUT_S:g} s from {url}"}) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise ApiError(0, {"title": f"cannot reach {url}", "detail": str(error)}) from error
+            raise ApiError(0, {"title": f"cannot reach {url}", "detail": reason(error)}) from error
         document = _object(content)
         if document is None:
             detail = content[:200].decode(errors="replace")

@@ -5,7 +5,8 @@ RoomtoneError
         BadToken, Replaced, Removed, RoomFull, ServerFull, RoomClosed, ProtocolFailure, ServerUnreachable
     CommandRefused          the server did not do what was asked; the session goes on
     CommandLost             the connection broke in between; nobody knows whether it was done
-    NotInRoom               the room was left before this call
+    NotInRoom               the room was not joined, or was left, before this call
+    SourceError             what is to be published cannot be read
     ApiError                the HTTP API answered with a problem document (RFC 9457)
     MissingExtra            an optional dependency is not installed; the message names the extra
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from roomtone.protocol import close_codes
+from roomtone.sources import errors as sources
 
 
 class RoomtoneError(Exception):
@@ -87,10 +89,12 @@ def connect_error(code: int | None, reason: str = "") -> ConnectError:
     if code is None:
         return ServerUnreachable(reason or "the connection was lost")
     entry = close_codes.CLOSE_CODES.get(code)
-    meaning = entry.meaning if entry is not None else "the connection was closed"
-    if reason and entry is not None and reason != entry.name:
-        meaning = f"{meaning}: {reason}"
-    return _BY_CODE.get(code, ConnectError)(f"{meaning} (close code {code})", code)
+    if entry is None:
+        said = reason or "the connection was closed"
+    else:
+        # A server says "name: what was wrong", or the name alone, which the code tells already.
+        said = reason.removeprefix(entry.name).removeprefix(": ") or entry.meaning
+    return _BY_CODE.get(code, ConnectError)(f"{said} (close code {code})", code)
 
 
 class CommandRefused(RoomtoneError):
@@ -110,23 +114,33 @@ class CommandLost(RoomtoneError):
 
 
 class NotInRoom(RoomtoneError):
-    """The room was left, so that nothing can be asked of it any more."""
+    """The room is not joined yet, or was left: nothing can be asked of it."""
+
+
+class SourceError(RoomtoneError, sources.SourceError):
+    """What is to be published cannot be played, or not any further. `fault` is for programs, str() for people."""
+
+    @classmethod
+    def of(cls, error: sources.SourceError) -> SourceError:
+        """The same, as an error of the client."""
+        return cls(error.fault, str(error))
 
 
 class MissingExtra(RoomtoneError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed; the message says what to install."""
 
 
 class ApiError(RoomtoneError):
-    """The HTTP API said no. The fields are those of RFC 9457; `problem` is the whole document.
+    """The HTTP API said no. `problem` is the whole document (RFC 9457), whose title and detail are for people.
 
-    status: the HTTP status, 0 where there was no answer at all.
+    status: the HTTP status, 0 where there was no answer at all. code: stable, and for programs; empty where no
+    Roomtone server answered.
     """
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         self.status = status
         self.problem = problem
-        self.type = str(problem.get("type", "about:blank"))
+        self.code = str(problem.get("code", ""))
         self.title = str(problem.get("title", "")) or f"HTTP status {status}"
         self.detail = str(problem.get("detail", ""))
         super().__init__(f"{self.title}: {self.detail}" if self.detail else self.title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections import deque
 from typing import Final
@@ -35,6 +36,19 @@ def base_url(url: str) -> str:
         raise ValueError(f"a server's address begins with http://, https://, ws:// or wss://, not {url!r}")
     path = parts.path.rstrip("/").removesuffix(PATH)
     return urlunsplit((scheme, parts.netloc, path, "", ""))
+
+
+def reason(error: Exception) -> str:
+    """Why there is no connection, in the system's words, without what aiohttp puts around them."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+        # asyncio writes the address, which our message has already, where the system's words would stand.
+        said = os.strerror(cause.errno) if cause.errno is not None and cause.errno > 0 else cause.strerror
+    else:
+        said = str(cause)
+    return said or str(cause) or type(cause).__name__
 
 
 class SocketTransport:
@@ -157,7 +171,7 @@ class SocketConnector:
         except TimeoutError as error:
             raise TransportClosed(None, f"{address} is silent for {CONNECT_TIMEOUT_S:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise TransportClosed(None, f"cannot connect to {address}: {error}") from error
+            raise TransportClosed(None, f"cannot reach {address}: {reason(error)}") from error
         return SocketTransport(websocket)
 
     async def close(self) -> None:
