@@ -18,8 +18,11 @@ from roomtone.client.queues import DropOldest
 from roomtone.client.roster import Roster
 from roomtone.client.socket import base_url
 from roomtone.media.codec import make_decoder
+from roomtone.media.opus import Application
 from roomtone.media.packet import Codec
 from roomtone.protocol import close_codes, messages
+from roomtone.sources.cancel import CancelToken
+from roomtone.sources.pcm import IteratorPcm, PcmFormat
 from tests.client.rooms import chirp
 
 
@@ -88,7 +91,12 @@ def test_frames_are_cut_exactly(cuts: list[int], channels: int) -> None:
     pcm = np.arange(sum(cuts) * channels).astype(np.int16).reshape(-1, channels)
     pcm = pcm[:, 0] if channels == 1 else pcm
     maker = FrameMaker(
-        "pcm_24k", sample_rate_hz=24_000, channels=channels, frame_ms=20, bitrate_bps=32_000, content="voice"
+        "pcm_24k",
+        sample_rate_hz=24_000,
+        channels=channels,
+        frame_ms=20,
+        bitrate_bps=32_000,
+        application=Application.VOIP,
     )
     frames = []
     at = 0
@@ -106,7 +114,9 @@ def test_frames_are_cut_exactly(cuts: list[int], channels: int) -> None:
 
 def test_frames_are_encoded_from_other_rates() -> None:
     """44.1 kHz in, Opus out at the same pitch; the bitrate follows, within Opus's bounds."""
-    maker = FrameMaker("opus", sample_rate_hz=44_100, channels=1, frame_ms=20, bitrate_bps=64_000, content="music")
+    maker = FrameMaker(
+        "opus", sample_rate_hz=44_100, channels=1, frame_ms=20, bitrate_bps=64_000, application=Application.AUDIO
+    )
     tone = (np.sin(np.arange(44_100) * 2 * np.pi * 1_000 / 44_100) * 9_000).astype(np.int16)
     frames = maker.push(tone.tobytes())
     decoder = make_decoder(Codec.OPUS)
@@ -117,13 +127,29 @@ def test_frames_are_encoded_from_other_rates() -> None:
     maker.set_bitrate(1)
     small = sum(len(frame.payload) for frame in maker.push(tone))
     assert small < large / 3
-    odd = FrameMaker("opus", sample_rate_hz=11_025, channels=1, frame_ms=20, bitrate_bps=32_000, content="voice")
+    odd = FrameMaker(
+        "opus", sample_rate_hz=11_025, channels=1, frame_ms=20, bitrate_bps=32_000, application=Application.VOIP
+    )
     assert len(odd.push(np.zeros(11_025, np.int16)) + odd.finish()) in (50, 51)
+
+
+@given(values=st.lists(st.floats(-3, 3, width=32), max_size=200), wide=st.booleans())
+def test_floats_are_the_same_everywhere(values: list[float], wide: bool) -> None:
+    """What is written sounds as what a server plays from an iterator: full scale is 1, more is cut off."""
+    floats = np.array(values, np.float64 if wide else np.float32)
+    maker = FrameMaker(
+        "pcm_48k", sample_rate_hz=48_000, channels=1, frame_ms=2.5, bitrate_bps=32_000, application=Application.VOIP
+    )
+    written = b"".join(frame.payload for frame in [*maker.push(floats), *maker.finish()])
+    read = IteratorPcm([floats], "floats", PcmFormat(), CancelToken())._samples(floats)
+    assert np.array_equal(np.frombuffer(written, np.int16)[: len(values)], read)
 
 
 def test_levels_and_voice_are_told() -> None:
     """A loud frame counts as voice with its level, silence does not."""
-    maker = FrameMaker("pcmu", sample_rate_hz=8_000, channels=1, frame_ms=20, bitrate_bps=64_000, content="voice")
+    maker = FrameMaker(
+        "pcmu", sample_rate_hz=8_000, channels=1, frame_ms=20, bitrate_bps=64_000, application=Application.VOIP
+    )
     loud, quiet = maker.push(np.concatenate((chirp(0.02, 8_000), np.zeros(160, np.int16))))
     assert (loud.voice, quiet.voice, quiet.level) == (True, False, 127)
     assert loud.level < 20
@@ -168,8 +194,23 @@ def test_close_codes_are_errors(code: int | None, kind: type[roomtone.ConnectErr
     error = connect_error(code, "because")
     assert type(error) is kind
     assert (error.code, error.retryable) == (code, retryable)
-    if code != 4999:
-        assert "because" in str(error)
+    assert "because" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "said"),
+    [
+        (4001, "bad_token: no token was given", "no token was given (close code 4001)"),
+        (4003, "removed", "a moderator or the HTTP API removed the participant (close code 4003)"),
+        (4002, "", "the same identity joined again; the newer session stays (close code 4002)"),
+        (4999, "", "the connection was closed (close code 4999)"),
+        (4999, "on a whim", "on a whim (close code 4999)"),
+        (None, "nobody is there", "nobody is there"),
+    ],
+)
+def test_errors_are_one_sentence(code: int | None, reason: str, said: str) -> None:
+    """What the server said, or what the code means: not both, and no name of a code beside its number."""
+    assert str(connect_error(code, reason)) == said
 
 
 @pytest.mark.parametrize(

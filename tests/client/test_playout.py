@@ -10,6 +10,7 @@ import pytest
 from roomtone.client.encoding import FrameMaker
 from roomtone.client.playout import Playout
 from roomtone.media.delay import fixed
+from roomtone.media.opus import Application
 from roomtone.media.packet import FLAG_TALKSPURT_START, Codec, Packet
 from roomtone.protocol.messages import TrackInfo
 from tests.client.rooms import chirp, likeness
@@ -19,7 +20,9 @@ INFO = TrackInfo(track=1, participant_id="p", codec="opus")
 
 def packets(seconds: float) -> list[Packet]:
     """A chirp, encoded."""
-    maker = FrameMaker("opus", sample_rate_hz=48_000, channels=1, frame_ms=20, bitrate_bps=32_000, content="voice")
+    maker = FrameMaker(
+        "opus", sample_rate_hz=48_000, channels=1, frame_ms=20, bitrate_bps=32_000, application=Application.VOIP
+    )
     return [
         Packet(1, number, 960 * number, frame.payload, flags=0 if number else FLAG_TALKSPURT_START)
         for number, frame in enumerate(maker.push(chirp(seconds)))

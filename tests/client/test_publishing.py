@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 import roomtone
 from roomtone.client.write_limit import CATCH_UP, MAX_AHEAD_S, WriteLimit
+from roomtone.media.codec import make_decoder
+from roomtone.media.opus import Application
+from roomtone.media.packet import Codec
+from roomtone.media.pcm import Pcm
 from tests.client.rooms import DEADLINE_S, SAMPLE, chirp, hear, joining, likeness, pcm_chunks, serving, until
 
 
@@ -76,7 +80,7 @@ async def test_wrong_samples_are_told() -> None:
     async with serving() as server, joining(server, "ada", memory=True) as ada:
         track = await ada.open_track()
         samples = chirp(0.02)
-        for wrong in (samples.astype(np.float32), np.stack([samples] * 6, axis=1), b"\0" * 961):
+        for wrong in (samples.astype(np.int32), np.stack([samples] * 6, axis=1), b"\0" * 961):
             with pytest.raises(ValueError, match=r"int16|channels|whole"):
                 track.write(wrong)
         with pytest.raises(TypeError, match="s16le"):
@@ -85,6 +89,86 @@ async def test_wrong_samples_are_told() -> None:
             track.write(np.zeros(3 * 48_000, np.int16))
         track.write(samples)
         assert track.statistics.sent_frames == 1
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+async def test_floats_are_sound(kind: type[np.floating[Any]]) -> None:
+    """Asynchronous iterators, ordinary ones and write() take floats in -1..1 as they take int16."""
+    said = chirp(0.6, low_hz=300, high_hz=1_500)
+    floats = (said / 32_767).astype(kind)
+    async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
+        for source in (pcm_chunks(floats), [floats], None):  # type: ignore[arg-type]
+            if source is None:
+                track = await ada.open_track()
+            else:
+                track = await ada.publish(source)
+            remote = await bob.next_track(DEADLINE_S)
+            hearing = asyncio.create_task(hear(remote, 0.8))
+            await asyncio.sleep(0)
+            if source is None:
+                track.write(floats)
+            assert likeness(await hearing, said) > 0.9
+            await track.close()
+
+
+async def test_what_iterators_give_wrongly_is_a_source_error() -> None:
+    """Both kinds of iterator: wait() raises a SourceError, which is a RoomtoneError, and the room goes on."""
+    async with serving() as server, joining(server, "ada", memory=True) as ada:
+        wrong = np.zeros(960, np.int32)
+        for source in (pcm_chunks(wrong), [wrong]):  # type: ignore[arg-type]
+            track = await ada.publish(source)
+            with pytest.raises(roomtone.SourceError, match="int32") as told:
+                await track.wait()
+            assert told.value.fault == "bad_pcm"
+            assert isinstance(told.value, roomtone.RoomtoneError)
+        await ada.send("still there")
+
+
+@pytest.mark.parametrize(
+    ("content", "channels", "bitrate_bps"),
+    [("voice", 1, 32_000), ("voice", 2, 48_000), ("music", 1, 64_000), ("music", 2, 96_000)],
+)
+async def test_the_bitrate_suits_content_and_channels(
+    content: Literal["voice", "music"], channels: int, bitrate_bps: int
+) -> None:
+    """Unless it is given: the same for live sound, for what is read, and for what is written."""
+    shape = (480, channels) if channels == 2 else (480,)
+    silent = np.zeros(shape, np.int16)
+    async with serving() as server, joining(server, "ada", memory=True) as ada:
+        tracks = [
+            await ada.publish(pcm_chunks(silent), content=content, channels=channels),
+            await ada.publish([silent], content=content, channels=channels),
+            await ada.open_track(content=content, channels=channels),
+        ]
+        assert [track.statistics.bitrate_bps for track in tracks] == [bitrate_bps] * 3
+        given = await ada.open_track(content=content, channels=channels, bitrate_bps=20_000)
+        assert given.statistics.bitrate_bps == 20_000
+
+
+async def test_low_delay_looks_less_far_ahead() -> None:
+    """Opus leaves its speech coder out, and the sound comes 4 ms earlier; for what is read ahead it is refused."""
+    tone = chirp(0.2)
+    lags = []
+    async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
+        for low_delay in (False, True):
+            track = await ada.open_track(low_delay=low_delay, frame_ms=10, bitrate_bps=64_000)
+            packets = (await bob.next_track(DEADLINE_S)).packets()
+            track.write(tone)
+            decoder = make_decoder(Codec.OPUS)
+            heard = np.concatenate([decoder.decode((await anext(packets)).payload) for _ in range(20)])
+            lags.append(_lag_samples(heard, tone))
+            await track.close()
+        live = await ada.publish(pcm_chunks(tone), low_delay=True)
+        assert live.options.application is Application.LOW_DELAY
+        with pytest.raises(ValueError, match="live sound"):
+            await ada.publish(str(SAMPLE), low_delay=True)
+    assert np.abs(np.array(lags) - [312, 120]).max() < 10  # 6.5 ms and 2.5 ms
+
+
+def _lag_samples(heard: Pcm, said: Pcm) -> int:
+    size = 4 * len(said)
+    products = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)), size)
+    return int(np.argmax(products[:2_000]))
 
 
 async def test_writing_far_ahead_of_time_is_bounded() -> None:

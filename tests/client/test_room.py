@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from roomtone.client.write_limit import WriteLimit
 from roomtone.media.packet import FLAG_TALKSPURT_START, Codec
 from roomtone.media.pcm import Pcm
 from roomtone.protocol.messages import AudioEnded, Playout, TrackFlushed
+from roomtone.server.app import Server
 from tests.client.rooms import DEADLINE_S, SAMPLE, chirp, cut, hear, joining, likeness, pcm_chunks, serving, until
 
 both_transports = pytest.mark.parametrize("memory", [False, True], ids=["socket", "memory"])
@@ -108,7 +111,7 @@ async def test_written_pcm_is_framed_and_numbered() -> None:
         assert b"".join(packet.payload for packet in got) == said.tobytes()
         assert got[0].voice
         with pytest.raises(ValueError, match="int16"):
-            local.write(np.zeros(960, np.float32))  # type: ignore[arg-type]
+            local.write(np.zeros(960, np.int32))  # type: ignore[arg-type]
         await local.close()
         with pytest.raises(roomtone.NotInRoom):
             local.write(said)
@@ -117,8 +120,11 @@ async def test_written_pcm_is_framed_and_numbered() -> None:
 async def test_an_unreadable_source_is_an_error_of_publish() -> None:
     """A missing file fails before any track is opened, and nobody sees one."""
     async with serving() as server, joining(server, "ada") as ada:
-        with pytest.raises(roomtone.SourceError):
+        with pytest.raises(roomtone.SourceError, match="does not exist") as missing:
             await ada.publish("/nowhere/at/all.flac")
+        assert missing.value.fault == "missing"
+        with pytest.raises(roomtone.RoomtoneError, match="playlist is empty"):
+            await ada.publish([])
         assert ada.local_tracks == []
         with pytest.raises(ValueError, match="codec is one of"):
             await ada.publish(pcm_chunks(chirp(0.1)), codec="mp3")
@@ -356,12 +362,56 @@ async def test_waiting_has_a_deadline() -> None:
             await ada.next_track(0.01)
         with pytest.raises(TimeoutError):
             await ada.wait_for(roomtone.RoomMessage, timeout=0.01)
-        waiting = asyncio.create_task(ada.wait_for(roomtone.RoomMessage, lambda event: event.data == 2, timeout=5))
-        await asyncio.sleep(0)
-        await ada.send(1)
+
+
+async def test_waiting_begins_at_the_call() -> None:
+    """An event between the call of wait_for and its await is not missed, nor is what ended the room meanwhile."""
+    async with serving() as server, joining(server, "ada") as ada:
+        waiting = ada.wait_for(roomtone.RoomMessage, lambda event: event.data == 2, timeout=DEADLINE_S)
+        odd = ada.wait_for(roomtone.RoomMessage, lambda event: event.data["no"])
+        never = ada.wait_for(roomtone.Draining)
         async with joining(server, "bob") as bob:
+            seen = bob.wait_for(roomtone.RoomMessage)
+            await bob.send(1)
             await bob.send(2)
-            assert (await waiting).sender == "bob"
+            await ada.send("all were told")
+            assert (await seen).data == "all were told"
+        assert (await waiting).sender == "bob"
+        assert await waiting is await waiting
+        with pytest.raises(TypeError):
+            await odd
+        await ada.leave()
+        for wait in (never, ada.wait_for(roomtone.Draining)):
+            with pytest.raises(roomtone.NotInRoom):
+                await wait
+        with pytest.raises(TimeoutError, match="no Draining within"):
+            await _waited_in_vain(server)
+
+
+async def _waited_in_vain(server: Server) -> None:
+    async with joining(server, "eve") as eve:
+        waiting = eve.wait_for(roomtone.Draining, timeout=0.01)
+        with contextlib.suppress(TimeoutError):
+            await waiting
+        await waiting  # a second time, for as long again
+
+
+async def test_a_room_that_was_not_joined_tells_so() -> None:
+    """Whatever is asked of it raises NotInRoom; nothing waits for ever."""
+    async with serving() as server:
+        room = joining(server, "ada")
+        calls: list[Callable[[], object]] = [
+            room.events,
+            room.mix,
+            lambda: room.wait_for(roomtone.Draining),
+            lambda: room.statistics,
+        ]
+        for call in calls:
+            with pytest.raises(roomtone.NotInRoom, match="not joined yet"):
+                call()
+        for waits in (room.next_track(), room.wait_closed(), room.mute(), room.publish([]), room.open_track()):
+            with pytest.raises(roomtone.NotInRoom, match="not joined yet"):
+                await waits
 
 
 async def test_subscribing_to_nothing_silences() -> None:
@@ -397,9 +447,43 @@ async def test_an_abandoned_iterator_costs_nothing(interval_ms: int) -> None:
         await ada.publish(pcm_chunks(chirp(1.0)), playout_interval_ms=interval_ms)
         remote = await bob.next_track(DEADLINE_S)
         await hear(remote, 0.1)
-        assert remote.statistics is None
+        assert len(remote._playouts) == 0
         cut(bob)
         await until(lambda: bob.state == "joined" and bob.statistics.reconnects == 1)
+
+
+async def test_statistics_outlive_the_listening() -> None:
+    """After a break out of `async for` the track still tells what was heard, until somebody listens again."""
+    async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
+        await ada.publish(pcm_chunks(chirp(1.0)))
+        remote = await bob.next_track(DEADLINE_S)
+        assert remote.statistics is None
+        async for _ in remote.frames(frame_ms=10):
+            now = remote.statistics
+            if now is not None and now.emitted_samples:
+                break
+        last = remote.statistics
+        assert last is not None
+        assert last.emitted_samples >= now.emitted_samples > 0
+        again = remote.frames()
+        assert remote.statistics == again.statistics
+        assert again.statistics.emitted_samples == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(44_100, 15), (3_999, 20), (192_001, 20), (48_000, 0), (48_000, 1_010), (48_000, 20, 3), (48_000, 12.5)],
+    ids=str,
+)
+async def test_arguments_of_listening_are_checked_at_the_call(wrong: tuple[int, ...]) -> None:
+    """A rate, a length or a number of channels that cannot be had is a ValueError before anything is awaited."""
+    rate_hz, frame_ms, channels = (*wrong, 1)[:3]
+    async with serving() as server, joining(server, "ada") as ada, joining(server, "bob") as bob:
+        await ada.open_track()
+        remote = await bob.next_track(DEADLINE_S)
+        for listen in (bob.mix, remote.frames, remote.playout):
+            with pytest.raises(ValueError, match=r"is \d|channels"):
+                listen(rate_hz, frame_ms, channels=channels)
 
 
 def _rms(pcm: Pcm) -> float:

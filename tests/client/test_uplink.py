@@ -108,6 +108,7 @@ def test_a_new_connection_begins_empty() -> None:
     uplink.push(frame(0), TICKS)
     uplink.restart(0.5)
     assert (uplink.waiting, uplink.dropped_frames) == (False, 1)
+    assert (uplink.take_dropped(2), uplink.take_dropped(1), uplink.take_dropped(1)) == (0, 1, 0)
     uplink.push(frame(1), TICKS)
     assert send(uplink, 0.0)[0].flags & FLAG_DISCONTINUITY
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from roomtone.media import opus_packet
 from roomtone.media.codec import CODEC_RATES_HZ, make_encoder
@@ -15,8 +16,8 @@ from roomtone.media.packet import CLOCK_RATE_HZ, CODEC_NAMES, Codec
 from roomtone.media.pcm import SAMPLE_BYTES, Pcm, channels_of, check, from_bytes, samples_in, silence, with_channels
 from roomtone.media.resample import Resampler
 
-PcmLike = bytes | bytearray | memoryview | Pcm
-"""s16le bytes, or int16 of the shape (samples,) or (samples, channels)."""
+PcmLike = bytes | bytearray | memoryview | Pcm | npt.NDArray[np.float32] | npt.NDArray[np.float64]
+"""s16le bytes, or int16, or floats in -1..1, of the shape (samples,) or (samples, channels)."""
 
 AUDIBLE_LEVEL: Final = 50
 """In -dBov: what is as loud counts as voice where the codec itself does not tell."""
@@ -46,7 +47,7 @@ class FrameMaker:
         channels: int,
         frame_ms: float,
         bitrate_bps: int,
-        content: Literal["voice", "music"],
+        application: Application,
     ) -> None:
         self._codec = CODEC_NAMES[codec]
         self._channels = channels
@@ -62,15 +63,15 @@ class FrameMaker:
             channels,
             rate_hz,
             bitrate_bps=bitrate_bps,
-            application=Application.VOIP if content == "voice" else Application.AUDIO,
+            application=application,
         )
         self._rest = silence(0, channels)
 
     def push(self, pcm: PcmLike) -> list[EncodedFrame]:
         """The frames that are complete now.
 
-        Raises ValueError for samples that are not int16, a shape of over two channels, and half a sample of bytes;
-        TypeError for anything else.
+        Raises ValueError for samples that are neither int16 nor floats, a shape of over two channels, and half a
+        sample of bytes; TypeError for anything else.
         """
         block = self._block(pcm)
         return self._cut(block if self._resampler is None else self._resampler.process(block))
@@ -96,11 +97,12 @@ class FrameMaker:
 
     def _block(self, pcm: PcmLike) -> Pcm:
         if isinstance(pcm, np.ndarray):
-            if channels_of(check(pcm)) not in (1, 2):
+            samples = check(_as_int16(pcm))
+            if channels_of(samples) not in (1, 2):
                 raise ValueError(f"PCM has 1 or 2 channels, not the shape {pcm.shape}")
-            return with_channels(pcm, self._channels)
+            return with_channels(samples, self._channels)
         if not isinstance(pcm, bytes | bytearray | memoryview):
-            raise TypeError(f"PCM is s16le bytes or an int16 array, not {type(pcm).__name__}")
+            raise TypeError(f"PCM is s16le bytes or an array of int16 or floats, not {type(pcm).__name__}")
         return from_bytes(bytes(pcm), self._channels)
 
     def _cut(self, block: Pcm) -> list[EncodedFrame]:
@@ -132,3 +134,11 @@ class FrameMaker:
         level = rfc6464_level(pcm)
         voice = opus_packet.voice_flag(payload) if self._codec is Codec.OPUS else None
         return EncodedFrame(payload, self._ticks, level, level <= AUDIBLE_LEVEL if voice is None else voice)
+
+
+def _as_int16(pcm: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Floats as sources/pcm.py takes them: full scale is 1, what is beyond is cut off; all else as it is."""
+    if not np.issubdtype(pcm.dtype, np.floating):
+        return pcm
+    scaled = np.nan_to_num(pcm.astype(np.float32)) * 32_767
+    return np.rint(np.clip(scaled, -32_768, 32_767)).astype(np.int16)

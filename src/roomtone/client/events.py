@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
-from roomtone.client.errors import ConnectError
+from roomtone.client.errors import ConnectError, NotInRoom
 from roomtone.client.queues import DropOldest
 from roomtone.protocol import messages
 
+Event = TypeVar("Event")
 State = Literal["connecting", "joined", "reconnecting", "closed"]
 
 EVENT_BOUND: Final = 1_024
@@ -21,6 +24,10 @@ class StateChanged:
     state: State
     error: ConnectError | None = None
 
+
+PlayoutReport = messages.Playout
+ErrorTold = messages.Error
+"""Two events under the names that users know them by: `Playout` is what listens, and errors are exceptions here."""
 
 RoomEvent = (
     messages.ParticipantJoined
@@ -39,8 +46,8 @@ RoomEvent = (
     | messages.SetBitrate
     | messages.ConnectionQuality
     | messages.Draining
-    | messages.Playout
-    | messages.Error
+    | PlayoutReport
+    | ErrorTold
     | StateChanged
 )
 """Everything that room.events() may give. Fields and units are documented in roomtone.protocol.messages."""
@@ -89,3 +96,45 @@ class EventStream:
 
     async def __anext__(self) -> RoomEvent:
         return await self._queue.get()
+
+
+class EventWait(Generic[Event]):
+    """`await` it for the first event of a type after the call of room.wait_for(); again for the same one.
+
+    Raises TimeoutError, so many seconds after the await began; ConnectError or NotInRoom where the session ended
+    first; and what `where` raised.
+    """
+
+    def __init__(self, kind: type[Event], where: Callable[[Event], bool] | None, timeout_s: float | None) -> None:
+        self._kind = kind
+        self._where = where
+        self._timeout_s = timeout_s
+        self._found: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+
+    def put(self, event: RoomEvent) -> None:
+        """Something happened."""
+        if self._found.done() or not isinstance(event, self._kind):
+            return
+        try:
+            if self._where is None or self._where(event):
+                self._found.set_result(event)
+        except Exception as error:  # the caller's code, which is told of it; the connection is not
+            self._fail(error)
+
+    def close(self, error: Exception | None = None) -> None:
+        """The room is left or lost."""
+        if not self._found.done():
+            self._fail(error or NotInRoom("the room was left"))
+
+    def __await__(self) -> Generator[Any, None, Event]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Event:
+        await asyncio.wait({self._found}, timeout=self._timeout_s)
+        if not self._found.done():
+            raise TimeoutError(f"no {self._kind.__name__} within {self._timeout_s:g} s")
+        return self._found.result()
+
+    def _fail(self, error: Exception) -> None:
+        self._found.set_exception(error)
+        self._found.exception()  # whoever does not wait is not to be told by the garbage collector

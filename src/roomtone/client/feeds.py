@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from roomtone.client.encoding import FrameMaker
-
-if TYPE_CHECKING:
-    from roomtone.sources.reader import EncodedSource  # PyAV takes 57 ms: only for those who read files
+from roomtone.client.errors import SourceError
+from roomtone.client.track_options import TrackOptions
+from roomtone.sources import errors
+from roomtone.sources.pcm import PcmFormat
+from roomtone.sources.policy import SourcePolicy
+from roomtone.sources.reader import EncodedSource, SourceOptions
+from roomtone.sources.spec import SourceSpec
 
 
 class Encoded(Protocol):
@@ -47,7 +51,11 @@ class PcmSource:
                 data = rest + bytes(chunk)
                 whole = len(data) - len(data) % self._maker.sample_bytes
                 chunk, rest = data[:whole], data[whole:]
-            for frame in self._maker.push(chunk):
+            try:
+                frames = self._maker.push(chunk)
+            except (TypeError, ValueError) as error:
+                raise SourceError("bad_pcm", f"the PCM iterator gave what is no PCM: {error}") from error
+            for frame in frames:
                 yield frame
         for frame in self._maker.finish():
             yield frame
@@ -70,12 +78,45 @@ class ReaderSource:
     def __init__(self, source: EncodedSource) -> None:
         self.source: Final = source
 
+    @property
+    def channels(self) -> int:
+        """As many as its frames have."""
+        return self.source.channels
+
     async def frames(self) -> AsyncIterator[Encoded]:
-        while (frame := await self.source.get()) is not None:
-            yield frame
+        try:
+            while (frame := await self.source.get()) is not None:
+                yield frame
+        except errors.SourceError as error:
+            raise SourceError.of(error) from error
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         self.source.set_bitrate(bitrate_bps)
 
     async def stop(self) -> None:
         await self.source.stop()
+
+
+async def start_reader(source: SourceSpec, options: TrackOptions, *, channels: int | None, loop: bool) -> ReaderSource:
+    """A file, a URL, a list, a pipe or an ordinary iterator, opened. channels: None for as many as it has.
+
+    Raises SourceError where it cannot be, ValueError for settings that it cannot have.
+    """
+    try:
+        reader = EncodedSource(
+            source,
+            SourcePolicy.local(),
+            SourceOptions(
+                codec=options.codec,
+                bitrate_bps=options.bitrate_bps,
+                channels=channels,
+                frame_ms=options.frame_ms,
+                content=options.content,
+                loop=loop,
+                pcm=PcmFormat(options.sample_rate_hz, channels or 1),
+            ),
+        )
+        await reader.start()
+    except errors.SourceError as error:
+        raise SourceError.of(error) from error
+    return ReaderSource(reader)

@@ -62,8 +62,10 @@ class LocalTrack:
         self._attached = True
         self._stopping: asyncio.Task[None] | None = None
         self._silenced = False
-        self._bitrate_bps = options.bitrate_bps
+        self._bitrate_bps = options.encoder_bitrate_bps
         self._sent = 0
+        self._dropped = 0
+        link.uplink.take_dropped(info.track)  # of another track that had this id
         self._unsent_muted = 0
         self._write_limit = WriteLimit()
         self._early = 0
@@ -85,9 +87,10 @@ class LocalTrack:
     @property
     def statistics(self) -> LocalStatistics:
         """What was sent so far."""
+        self._count_dropped()
         return LocalStatistics(
             sent_frames=self._sent,
-            dropped_frames=self._link.uplink.dropped_frames,
+            dropped_frames=self._dropped,
             muted_frames=self._unsent_muted,
             early_frames=self._early,
             queued_ms=self._pacer.pending_ms,
@@ -100,10 +103,10 @@ class LocalTrack:
     def write(self, pcm: PcmLike) -> None:
         """Send PCM at once, in frames; the caller keeps the time, as a sound device or a call does.
 
-        pcm: as the track was opened: s16le bytes or int16, at most 2 s. What does not fill a frame waits for the
-        next. Frames that are over 2 s ahead of time are not sent, but counted. Raises ValueError for other samples
-        and for more at once (publish() takes any length), NotInRoom once closed, RuntimeError on a track with a
-        source.
+        pcm: as the track was opened: s16le bytes, int16, or floats in -1..1, at most 2 s. What does not fill a frame
+        waits for the next. Frames that are over 2 s ahead of time are not sent, but counted. Raises ValueError for
+        other samples and for more at once (publish() takes any length), NotInRoom once closed, RuntimeError on a
+        track with a source.
         """
         if self.closed:
             raise NotInRoom("the track was closed")
@@ -195,6 +198,7 @@ class LocalTrack:
 
     def detach(self) -> None:
         """The seat was lost and the track with it: what is made until attach() is not sent."""
+        self._count_dropped()
         self._attached = False
 
     def attach(self, answer: Answer) -> None:
@@ -203,6 +207,7 @@ class LocalTrack:
         old = self._sender
         self._link.uplink.forget(old.track_id)
         self._sender = TrackSender(answer.track.track, old.codec, sequence=old.sequence, timestamp=old.timestamp)
+        self._link.uplink.take_dropped(self.id)
         self._attached = True
         self.muted_by_moderator = answer.track.muted_by_moderator
         if self.muted:
@@ -222,7 +227,7 @@ class LocalTrack:
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         """The server asks for another bitrate; never more than the track was opened with."""
-        self._bitrate_bps = min(bitrate_bps, self.options.bitrate_bps)
+        self._bitrate_bps = min(bitrate_bps, self.options.encoder_bitrate_bps)
         if self._maker is not None:
             self._maker.set_bitrate(self._bitrate_bps)
         if self._source is not None:
@@ -232,6 +237,7 @@ class LocalTrack:
         """Send nothing more, from now on; wait() ends, by `error` where there is one. stop() gives the rest back."""
         if self.closed:
             return
+        self._count_dropped()
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -287,7 +293,7 @@ class LocalTrack:
                 channels=options.channels,
                 frame_ms=options.frame_ms,
                 bitrate_bps=self._bitrate_bps,
-                content=options.content,
+                application=options.application,
             )
         return self._maker
 
@@ -350,6 +356,11 @@ class LocalTrack:
         if now - self._clock_told_at >= CLOCK_INTERVAL_S:
             self._clock_told_at = now
             self._link.tell(TrackClock(track=self.id, timestamp=timestamp, sender_time_ms=now * 1_000))
+
+    def _count_dropped(self) -> None:
+        # Not once closed: somebody else's track may have the id by then.
+        if self._attached and not self.closed:
+            self._dropped += self._link.uplink.take_dropped(self.id)
 
     def _finish(self, error: Exception | None = None) -> None:
         if self._finished.done():

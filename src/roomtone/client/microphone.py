@@ -18,8 +18,10 @@ _BOUND_MS: Final = 500
 def _sounddevice() -> Any:
     try:
         import sounddevice  # type: ignore[import-not-found, unused-ignore]
-    except (ImportError, OSError) as error:  # OSError: the module is there, PortAudio is not
+    except ImportError as error:
         raise MissingExtra(f"the microphone needs sounddevice: pip install 'roomtone[microphone]' ({error})") from error
+    except OSError as error:
+        raise MissingExtra(f"sounddevice needs PortAudio: install libportaudio2, or the like ({error})") from error
     return sounddevice
 
 
@@ -27,8 +29,8 @@ class Microphone:
     """An asynchronous iterator of int16 PCM from an input device; give it to `room.publish`.
 
     device: sounddevice's name or number, None for the system's choice. block_ms: 5 to 100. The device is open
-    while somebody iterates. dropped_blocks: what a late reader did not get, past 500 ms. Raises MissingExtra
-    when iterated without the extra `microphone`.
+    while somebody iterates. dropped_blocks: what a late reader did not get, past 500 ms. Without the extra
+    `microphone` check(), room.publish() and iterating raise MissingExtra.
     """
 
     def __init__(
@@ -48,6 +50,10 @@ class Microphone:
         self.channels: Final = channels
         self.block_ms: Final = block_ms
         self.dropped_blocks = 0
+
+    def check(self) -> None:
+        """Raises MissingExtra where a microphone cannot be had for want of software."""
+        _sounddevice()
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
         sounddevice = _sounddevice()

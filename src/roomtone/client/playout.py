@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from weakref import finalize
 
 import numpy as np
 
@@ -150,7 +151,15 @@ class Playout:
             return False
         return self._emptied or self._drain_left <= 0 or self._buffer.statistics.buffered_ms <= 0
 
+    def on_gone(self, tell: Callable[[JitterStatistics], None]) -> None:
+        """Call `tell` with the last statistics when nobody refers to this any more."""
+        finalize(self, _tell_last, self._buffer, tell).atexit = False
+
     @property
     def statistics(self) -> JitterStatistics:
         """The jitter buffer's."""
         return self._buffer.statistics
+
+
+def _tell_last(buffer: JitterBuffer, tell: Callable[[JitterStatistics], None]) -> None:
+    tell(buffer.statistics)

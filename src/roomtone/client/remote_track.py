@@ -129,6 +129,7 @@ class RemoteTrack:
         self._reporter: ReferenceType[Playout] | None = None
         self._reported_at = 0.0
         self._underruns = 0
+        self._last: JitterStatistics | None = None
         self._end_told = False
         self._error: Exception | None = None
         self.info = info
@@ -193,6 +194,7 @@ class RemoteTrack:
         if self.closed:
             playout.end()
         self._playouts.add(playout)
+        playout.on_gone(self._keep)
         return playout
 
     def packets(self) -> PacketStream:
@@ -205,9 +207,12 @@ class RemoteTrack:
 
     @property
     def statistics(self) -> JitterStatistics | None:
-        """Of the jitter buffer that is listened to; None while nobody listens."""
+        """Of the jitter buffer that is listened to, or was until last; None where nobody has listened yet."""
         playout = self._listening or next(iter(self._playouts), None)
-        return playout.statistics if playout is not None else None
+        return playout.statistics if playout is not None else self._last
+
+    def _keep(self, last: JitterStatistics) -> None:
+        self._last = last
 
     # --- what the room tells --------------------------------------------------------------------------------
 

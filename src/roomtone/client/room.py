@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 from weakref import WeakSet
 
 from roomtone.client.commands import RoomCommands
 from roomtone.client.errors import CommandLost, ConnectError, NotInRoom
-from roomtone.client.events import EventStream, RoomEvent, State, StateChanged, as_event
-from roomtone.client.feeds import ReaderSource
+from roomtone.client.events import Event, EventStream, EventWait, RoomEvent, State, StateChanged, as_event
+from roomtone.client.feeds import start_reader
 from roomtone.client.link import Introduction, Link
 from roomtone.client.local_track import LocalTrack, close_unwanted
+from roomtone.client.microphone import Microphone
 from roomtone.client.mixing import MixStream
 from roomtone.client.remote_track import RemoteTrack
+from roomtone.client.room_statistics import RoomStatistics
 from roomtone.client.roster import Roster
 from roomtone.client.track_options import TrackOptions
 from roomtone.client.tracks import Tracks
@@ -29,25 +30,6 @@ from roomtone.protocol.messages import ParticipantInfo, ServerMessage, SessionSt
 
 if TYPE_CHECKING:
     from roomtone.sources.spec import SourceSpec
-
-Event = TypeVar("Event")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomStatistics:
-    """rtt_ms and offset_ms (the server's clock minus this one's): None before they are known.
-
-    reconnects: connections after the first. received_frames, stray_frames (of tracks that are not known) and
-    dropped_frames (not sent, since the connection took no more) count audio. buffered_bytes: not sent yet.
-    """
-
-    rtt_ms: float | None
-    offset_ms: float | None
-    reconnects: int
-    received_frames: int
-    stray_frames: int
-    dropped_frames: int
-    buffered_bytes: int
 
 
 class Room(RoomCommands):
@@ -71,7 +53,7 @@ class Room(RoomCommands):
         self._link: Link | None = None
         self._roster = Roster()
         self._tracks = Tracks(self, self._roster, jitter)
-        self._streams: WeakSet[EventStream] = WeakSet()
+        self._streams: WeakSet[EventStream | EventWait[Any]] = WeakSet()
         self._ended = asyncio.Event()
         self._leaving: asyncio.Task[None] | None = None
         self.state: State = "connecting"
@@ -119,6 +101,7 @@ class Room(RoomCommands):
 
     async def wait_closed(self) -> None:
         """Until the session is over. Raises the ConnectError that ended it; returns after a leave."""
+        self._live()
         await self._ended.wait()
         if self.error is not None:
             raise self.error
@@ -178,27 +161,34 @@ class Room(RoomCommands):
         *,
         name: str = "",
         codec: str = "opus",
-        bitrate_bps: int = 32_000,
+        bitrate_bps: int | None = None,
         frame_ms: float = 20,
         content: Literal["voice", "music"] = "voice",
         channels: int | None = None,
         sample_rate_hz: int | None = None,
         loop: bool = False,
+        low_delay: bool = False,
         playout_interval_ms: int = 0,
     ) -> LocalTrack:
         """Open a track and play `source` into it, in real time.
 
         source: a path, an http(s) URL, a list of these, "-" (PCM on standard input), a Microphone, or an
-        iterator or asynchronous iterator of PCM (s16le bytes or int16). sample_rate_hz and channels describe
-        PCM: its own for a Microphone, else 48,000 and 1 by default. channels of a file: as many as it has, at
-        most 2, unless given. Raises SourceError for what cannot be read, CommandRefused, ValueError for a
-        setting out of range.
+        iterator or asynchronous iterator of PCM (s16le bytes, int16, or floats in -1..1). sample_rate_hz and
+        channels describe PCM: its own for a Microphone, else 48,000 and 1 by default. channels of a file: as many
+        as it has, at most 2, unless given. bitrate_bps: None for what suits content and channels. low_delay: see
+        open_track; for live sound only. Raises SourceError for what cannot be read, MissingExtra, CommandRefused,
+        ValueError for a setting out of range.
         """
+        self._live()
         if sample_rate_hz is None:
             sample_rate_hz = int(getattr(source, "sample_rate_hz", 48_000))
         live = isinstance(source, AsyncIterable)
         if live:
             channels = channels or getattr(source, "channels", 1)
+            if isinstance(source, Microphone):
+                source.check()
+        elif low_delay:
+            raise ValueError("low_delay is for live sound: a microphone, an asynchronous iterator or write()")
         options = TrackOptions(
             name=name,
             codec=codec,
@@ -207,6 +197,7 @@ class Room(RoomCommands):
             content=content,
             channels=channels or 1,
             sample_rate_hz=sample_rate_hz,
+            low_delay=low_delay,
             playout_interval_ms=playout_interval_ms,
         )
         if live:
@@ -222,14 +213,19 @@ class Room(RoomCommands):
         *,
         name: str = "",
         codec: str = "opus",
-        bitrate_bps: int = 32_000,
+        bitrate_bps: int | None = None,
         frame_ms: float = 20,
         content: Literal["voice", "music"] = "voice",
         channels: int = 1,
         sample_rate_hz: int = 48_000,
+        low_delay: bool = False,
         playout_interval_ms: int = 0,
     ) -> LocalTrack:
-        """A track to write() PCM to, for a caller that keeps the time itself. Raises CommandRefused."""
+        """A track to write() PCM to, for a caller that keeps the time itself.
+
+        bitrate_bps: None for what suits content and channels. low_delay: Opus looks 2.5 ms ahead instead of 6.5, and
+        needs a higher bitrate for the same speech. Raises CommandRefused, ValueError for a setting out of range.
+        """
         return await self._open(
             TrackOptions(
                 name=name,
@@ -239,12 +235,14 @@ class Room(RoomCommands):
                 content=content,
                 channels=channels,
                 sample_rate_hz=sample_rate_hz,
+                low_delay=low_delay,
                 playout_interval_ms=playout_interval_ms,
             )
         )
 
     async def mute(self, muted: bool = True) -> None:
         """Mute or unmute all of one's own tracks. Raises CommandRefused, NotInRoom after leaving."""
+        self._live()
         if self._ended.is_set():
             raise NotInRoom("the room was left")
         for track in self.local_tracks:
@@ -257,6 +255,7 @@ class Room(RoomCommands):
 
         timeout: seconds. Raises TimeoutError, ConnectError where the session ended, NotInRoom after leaving.
         """
+        self._live()
         async with asyncio.timeout(timeout):
             while True:
                 track = self._tracks.next_unseen()
@@ -267,34 +266,40 @@ class Room(RoomCommands):
                 await self._tracks.wait()
 
     def mix(self, sample_rate_hz: int = 48_000, frame_ms: int = 20, *, channels: int = 1) -> MixStream:
-        """All remote tracks, mixed, in real time, from now on; frame_ms as for RemoteTrack.frames."""
+        """All remote tracks, mixed, in real time, from now on; the arguments as for RemoteTrack.frames.
+
+        Raises ValueError for other settings, NotInRoom before joining.
+        """
+        self._live()
         return MixStream(self, sample_rate_hz=sample_rate_hz, frame_ms=frame_ms, channels=channels)
 
     def events(self) -> EventStream:
-        """What happens from now on, as an asynchronous iterator of RoomEvents."""
+        """What happens from now on, as an asynchronous iterator of RoomEvents. Raises NotInRoom before joining."""
+        self._live()
         stream = EventStream()
         if self._ended.is_set():
             stream.close(self.error)
         self._streams.add(stream)
         return stream
 
-    async def wait_for(
+    def wait_for(
         self,
         kind: type[Event],
         where: Callable[[Event], bool] | None = None,
         *,
         timeout: float | None = None,
-    ) -> Event:
-        """The next event of that type for which `where` is true.
+    ) -> EventWait[Event]:
+        """The next event of that type for which `where` is true, from this call on; to be awaited, now or later.
 
-        Raises TimeoutError, ConnectError or NotInRoom.
+        timeout: seconds from the await on. Awaiting raises TimeoutError, ConnectError or NotInRoom; the call itself
+        NotInRoom before joining.
         """
-        stream = self.events()
-        async with asyncio.timeout(timeout):
-            async for event in stream:
-                if isinstance(event, kind) and (where is None or where(event)):
-                    return event
-        raise NotInRoom("the room was left")
+        self._live()
+        wait = EventWait(kind, where, timeout)
+        if self._ended.is_set():
+            wait.close(self.error)
+        self._streams.add(wait)
+        return wait
 
     def tell(self, message: messages.Message) -> None:
         """Send a message that is no command, as playout reports are; lost while the connection is."""
@@ -344,7 +349,7 @@ class Room(RoomCommands):
         self._ended.set()
         self._tracks.end(error)
         self._change(StateChanged("closed", error))
-        for stream in self._streams:
+        for stream in tuple(self._streams):
             stream.close(error)
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -359,7 +364,7 @@ class Room(RoomCommands):
         self._emit(event)
 
     def _emit(self, event: RoomEvent) -> None:
-        for stream in self._streams:
+        for stream in tuple(self._streams):
             stream.put(event)
 
     async def _open(self, options: TrackOptions) -> LocalTrack:
@@ -382,29 +387,11 @@ class Room(RoomCommands):
     async def _publish_file(
         self, source: SourceSpec, options: TrackOptions, channels: int | None, loop: bool
     ) -> LocalTrack:
-        # PyAV takes 57 ms to import: only for those who read files.
-        from roomtone.sources.pcm import PcmFormat
-        from roomtone.sources.policy import SourcePolicy
-        from roomtone.sources.reader import EncodedSource, SourceOptions
-
-        reader = EncodedSource(
-            source,
-            SourcePolicy.local(),
-            SourceOptions(
-                codec=options.codec,
-                bitrate_bps=options.bitrate_bps,
-                channels=channels,
-                frame_ms=options.frame_ms,
-                content=options.content,
-                loop=loop,
-                pcm=PcmFormat(options.sample_rate_hz, channels or 1),
-            ),
-        )
-        await reader.start()
+        reader = await start_reader(source, options, channels=channels, loop=loop)
         try:
             track = await self._open(options.with_channels(reader.channels))
         except BaseException:
             await reader.stop()
             raise
-        await track.play(ReaderSource(reader))
+        await track.play(reader)
         return track

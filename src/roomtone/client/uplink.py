@@ -6,7 +6,7 @@ server does not acknowledge, for the kernel and the network hide seconds of audi
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Final, NamedTuple
 
 from roomtone.media.packet import CLOCK_RATE_HZ, Packet
@@ -25,7 +25,7 @@ class _Waiting(NamedTuple):
 class Uplink:
     """All outgoing audio of one connection. Times are monotonic seconds.
 
-    report_interval_s: how often the server acknowledges. dropped_frames counts over the object's life.
+    report_interval_s: how often the server acknowledges. dropped_frames counts over the object's life, all tracks.
     """
 
     def __init__(self, report_interval_s: float = 0.5) -> None:
@@ -38,6 +38,7 @@ class Uplink:
         self._reported: set[int] = set()
         self._cut: set[int] = set()
         self._probed_at = 0.0
+        self._dropped_of: Counter[int] = Counter()
         self.dropped_frames = 0
 
     def handed(self, size: int, now: float) -> None:
@@ -79,8 +80,7 @@ class Uplink:
         while self._queued_ticks > FRESH_S * CLOCK_RATE_HZ and len(queue) > 1:
             oldest = queue.popleft()
             self._queued_ticks -= oldest.ticks
-            self.dropped_frames += 1
-            self._cut.add(oldest.packet.track)
+            self._dropped(oldest.packet.track)
 
     def take(self, now: float, buffered_bytes: int, rtt_s: float) -> list[Packet]:
         """The frames that may go to the transport now, oldest first; `handed` is to be told of each."""
@@ -105,8 +105,7 @@ class Uplink:
     def restart(self, report_interval_s: float) -> None:
         """A new connection: nothing is on the way, and what waited is stale."""
         for entry in self._queue:
-            self._cut.add(entry.packet.track)
-        self.dropped_frames += len(self._queue)
+            self._dropped(entry.packet.track)
         self._queue.clear()
         self._queued_ticks = 0
         self._handed_bytes = 0
@@ -115,10 +114,19 @@ class Uplink:
         self._reported.clear()
         self._allowance_s = report_interval_s + FRESH_S
 
+    def take_dropped(self, track: int) -> int:
+        """How many frames of `track` were dropped since the last call."""
+        return self._dropped_of.pop(track, 0)
+
     @property
     def waiting(self) -> bool:
         """Whether frames wait for the connection to take them."""
         return bool(self._queue)
+
+    def _dropped(self, track: int) -> None:
+        self.dropped_frames += 1
+        self._dropped_of[track] += 1
+        self._cut.add(track)
 
     def _pop(self, now: float) -> Packet:
         packet, ticks = self._queue.popleft()
