@@ -14,7 +14,7 @@ import roomtone
 
 async def stream(url: str, token: str, source: str, *, loop: bool) -> None:
     async with roomtone.connect(url, token) as room:
-        track = await room.publish(source, name="radio", content="music", bitrate_bps=64_000, loop=loop)
+        track = await room.publish(source, name="radio", content="music", loop=loop)
         print(f"streaming {source} into {room.name} as {room.identity}")
         await track.wait()
         print(f"{track.statistics.sent_frames} frames sent")
@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         asyncio.run(stream(arguments.url, arguments.token, arguments.source, loop=arguments.loop))
-    except roomtone.SourceError as error:
+    except roomtone.RoomtoneError as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         pass

@@ -87,7 +87,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         asyncio.run(talk(arguments.url, arguments.token, arguments.say, silent=arguments.silent))
-    except (roomtone.RoomtoneError, roomtone.SourceError) as error:
+    except roomtone.RoomtoneError as error:
         raise SystemExit(str(error)) from None
     except KeyboardInterrupt:
         pass

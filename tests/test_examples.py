@@ -77,12 +77,11 @@ async def test_voice_chat_is_a_chat() -> None:
         async with roomtone.connect(server, server.token("host", room="lobby")) as host:
             ada = await start("voice_chat", server, "ada", "--say", str(SAMPLE), "--silent")
             track = await host.next_track(20)
-            joined = asyncio.create_task(host.wait_for(roomtone.TrackUpdated, timeout=20))
-            await asyncio.sleep(0)
+            muted = host.wait_for(roomtone.TrackUpdated, timeout=20)
             assert ada.stdin is not None
             ada.stdin.write(b"m\n")
             await ada.stdin.drain()
-            assert (await joined).track.muted
+            assert (await muted).track.muted
             assert track.identity == "ada"
             printed = await finish(ada, b"q\n")
         assert "in lobby: ada, host" in printed

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 import roomtone
 
@@ -24,6 +25,27 @@ def test_every_public_name_is_documented() -> None:
     page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^##+ `(?:roomtone\.)?(\w+)", page, flags=re.MULTILINE))
     assert documented == set(roomtone.__all__)
+
+
+def test_every_event_has_a_public_name() -> None:
+    """Whatever room.events() gives can be matched with names of the package."""
+    public = {getattr(roomtone, name) for name in roomtone.__all__ if isinstance(getattr(roomtone, name), type)}
+    assert set(get_args(roomtone.RoomEvent)) <= public
+
+
+def test_what_is_handed_out_has_a_public_name() -> None:
+    """The types that the public classes' methods and properties return can be written in annotations."""
+    public = {getattr(roomtone, name) for name in roomtone.__all__}
+    handed: set[object] = set()
+    for owner in (roomtone.Room, roomtone.LocalTrack, roomtone.RemoteTrack, roomtone.FrameStream):
+        for name, member in vars(owner).items():
+            function = member.fget if isinstance(member, property) else member
+            if not name.startswith(("_", "on_", "make_")) and callable(function):
+                told = get_type_hints(function, None, {"SourceSpec": object})["return"]
+                handed |= {get_origin(one) or one for one in (told, *get_args(told))}
+    ours = {kind for kind in handed if isinstance(kind, type) and kind.__module__.startswith("roomtone.")}
+    assert ours >= {roomtone.FrameStream, roomtone.EventWait, roomtone.LocalStatistics}
+    assert ours <= public
 
 
 def test_import_is_light() -> None:

@@ -28,25 +28,37 @@ if TYPE_CHECKING:
         RoomtoneError,
         ServerFull,
         ServerUnreachable,
+        SourceError,
     )
-    from roomtone.client.events import StateChanged
+    from roomtone.client.events import ErrorTold, EventStream, EventWait, PlayoutReport, RoomEvent, StateChanged
     from roomtone.client.local_track import LocalTrack
     from roomtone.client.microphone import Microphone
-    from roomtone.client.playout import Frame
-    from roomtone.client.remote_track import RemoteTrack
+    from roomtone.client.mixing import MixStream
+    from roomtone.client.playout import Frame, Playout
+    from roomtone.client.remote_track import FrameStream, PacketStream, RemoteTrack
     from roomtone.client.room import Room
-    from roomtone.media.delay import LOSSY, WEBSOCKET, JitterSettings
+    from roomtone.client.room_statistics import RoomStatistics
+    from roomtone.client.track_options import LocalStatistics
+    from roomtone.media.delay import LOSSY, WEBSOCKET, JitterSettings, fixed
+    from roomtone.media.jitter_statistics import JitterStatistics
     from roomtone.media.packet import Packet
     from roomtone.protocol.messages import (
+        AudioEnded,
         ConnectionQuality,
+        Draining,
         Interrupted,
         ParticipantInfo,
         ParticipantJoined,
         ParticipantLeft,
         ParticipantUpdated,
         RoomMessage,
+        SetBitrate,
+        SpeakerInfo,
         Speakers,
+        TrackClockTold,
         TrackClosed,
+        TrackDucked,
+        TrackFlushed,
         TrackInfo,
         TrackOpened,
         TrackUpdated,
@@ -54,7 +66,6 @@ if TYPE_CHECKING:
     from roomtone.room.grants import Grants
     from roomtone.server.app import Server
     from roomtone.server.auth import Key, mint
-    from roomtone.sources.errors import SourceError
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "roomtone.client.api": ("ServerApi",),
@@ -75,80 +86,135 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "RoomtoneError",
         "ServerFull",
         "ServerUnreachable",
+        "SourceError",
     ),
-    "roomtone.client.events": ("StateChanged",),
+    "roomtone.client.events": (
+        "ErrorTold",
+        "EventStream",
+        "EventWait",
+        "PlayoutReport",
+        "RoomEvent",
+        "StateChanged",
+    ),
     "roomtone.client.local_track": ("LocalTrack",),
     "roomtone.client.microphone": ("Microphone",),
-    "roomtone.client.playout": ("Frame",),
-    "roomtone.client.remote_track": ("RemoteTrack",),
-    "roomtone.client.room": ("Room",),
-    "roomtone.media.delay": ("JitterSettings", "LOSSY", "WEBSOCKET"),
+    "roomtone.client.mixing": ("MixStream",),
+    "roomtone.client.playout": (
+        "Frame",
+        "Playout",
+    ),
+    "roomtone.client.remote_track": (
+        "FrameStream",
+        "PacketStream",
+        "RemoteTrack",
+    ),
+    "roomtone.client.room": (
+        "Room",
+        "RoomStatistics",
+    ),
+    "roomtone.client.track_options": ("LocalStatistics",),
+    "roomtone.media.delay": (
+        "JitterSettings",
+        "LOSSY",
+        "WEBSOCKET",
+        "fixed",
+    ),
+    "roomtone.media.jitter_statistics": ("JitterStatistics",),
     "roomtone.media.packet": ("Packet",),
     "roomtone.protocol.messages": (
+        "AudioEnded",
         "ConnectionQuality",
+        "Draining",
         "Interrupted",
         "ParticipantInfo",
         "ParticipantJoined",
         "ParticipantLeft",
         "ParticipantUpdated",
         "RoomMessage",
+        "SetBitrate",
+        "SpeakerInfo",
         "Speakers",
+        "TrackClockTold",
         "TrackClosed",
+        "TrackDucked",
+        "TrackFlushed",
         "TrackInfo",
         "TrackOpened",
         "TrackUpdated",
     ),
     "roomtone.room.grants": ("Grants",),
     "roomtone.server.app": ("Server",),
-    "roomtone.server.auth": ("Key", "mint"),
-    "roomtone.sources.errors": ("SourceError",),
+    "roomtone.server.auth": (
+        "Key",
+        "mint",
+    ),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  plain alphabetical order, as the reference page has it
     "ApiError",
+    "AudioEnded",
     "BadToken",
     "CommandLost",
     "CommandRefused",
     "ConnectError",
     "ConnectionQuality",
+    "Draining",
+    "ErrorTold",
+    "EventStream",
+    "EventWait",
     "Frame",
+    "FrameStream",
     "Grants",
     "Interrupted",
     "JitterSettings",
+    "JitterStatistics",
     "Key",
     "LOSSY",
+    "LocalStatistics",
     "LocalTrack",
     "Microphone",
     "MissingExtra",
+    "MixStream",
     "NotInRoom",
     "Packet",
+    "PacketStream",
     "ParticipantInfo",
     "ParticipantJoined",
     "ParticipantLeft",
     "ParticipantUpdated",
+    "Playout",
+    "PlayoutReport",
     "ProtocolFailure",
     "RemoteTrack",
     "Removed",
     "Replaced",
     "Room",
     "RoomClosed",
+    "RoomEvent",
     "RoomFull",
     "RoomMessage",
+    "RoomStatistics",
     "RoomtoneError",
     "Server",
     "ServerApi",
     "ServerFull",
     "ServerUnreachable",
+    "SetBitrate",
     "SourceError",
+    "SpeakerInfo",
     "Speakers",
     "StateChanged",
+    "TrackClockTold",
     "TrackClosed",
+    "TrackDucked",
+    "TrackFlushed",
     "TrackInfo",
     "TrackOpened",
     "TrackUpdated",
     "WEBSOCKET",
     "connect",
+    "fixed",
     "mint",
 ]
 
