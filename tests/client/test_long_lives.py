@@ -172,3 +172,12 @@ async def test_a_full_room_is_joined(memory: bool) -> None:
         async with joining(server, "ada", memory=memory) as ada:
             await until(lambda: len(ada.participants) == 401)
             assert ada.statistics.reconnects == 0
+
+
+async def test_a_stricter_server_is_obeyed() -> None:
+    """A server that takes ten messages a second tells so, and the client keeps to it."""
+    async with serving(max_control_messages_per_s=10) as server, joining(server, "ada") as ada:
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.gather(*(ada.send(number) for number in range(30)))
+        assert ada.statistics.reconnects == 0
+        assert not server.door.closed_by_name["rate_limited"]

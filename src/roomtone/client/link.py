@@ -328,6 +328,7 @@ class Link:
     def _started(self, message: SessionStarted) -> None:
         self._backoff.reset()
         self.uplink.restart(message.limits.receive_report_interval_ms / 1_000)
+        self._outgoing.obey(message.limits.max_control_messages_per_s)
         if self._joined.done():
             self.reconnects += 1
         for command in self.session.to_resend():

@@ -11,8 +11,10 @@ from roomtone.protocol.messages import Message, Playout, encode
 
 # A server's defaults are 100 messages and 256 KiB a second, and twice as much at once. What is left here is for
 # pings, reports and the like, and for a connection that delivers late what was sent in time.
-COMMANDS_PER_S: Final = 60.0
-PLAYOUT_PER_S: Final = 25.0
+COMMANDS_SHARE: Final = 0.6
+PLAYOUT_SHARE: Final = 0.25
+COMMANDS_PER_S: Final = 100 * COMMANDS_SHARE
+PLAYOUT_PER_S: Final = 100 * PLAYOUT_SHARE
 COMMAND_BYTES_PER_S: Final = 180_000.0
 BURST_S: Final = 2.0
 _POLL_S: Final = 0.02
@@ -25,6 +27,10 @@ class Rate:
         self._per_s = per_s
         self._burst_s = burst_s
         self._due = float("-inf")
+
+    def change(self, per_s: float) -> None:
+        """Another rate from now on; what was spent stays spent."""
+        self._per_s = per_s
 
     def ready(self, now: float) -> bool:
         """Whether something may be sent."""
@@ -46,6 +52,11 @@ class Outgoing:
         self._commands = Rate(COMMANDS_PER_S)
         self._bytes = Rate(COMMAND_BYTES_PER_S, BURST_S / 2)
         self._playout = Rate(PLAYOUT_PER_S)
+
+    def obey(self, messages_per_s: int) -> None:
+        """The server told how many control messages a second it takes."""
+        self._commands.change(messages_per_s * COMMANDS_SHARE)
+        self._playout.change(messages_per_s * PLAYOUT_SHARE)
 
     def stop(self) -> None:
         """The connection is gone: forget what waits. A resumed session's count goes on, here as at the server."""
