@@ -34,6 +34,8 @@ State = Literal["starting", "playing", "finished", "stopped", "failed"]
 
 READY_MS: Final = 200
 """How much the pacer holds; the rest of what is encoded waits in the source."""
+EARLY_TIMER_S: Final = 0.001
+"""A loop whose clock counts whole milliseconds, as uvloop's, fires early by up to half of one: that is due."""
 UNDERRUN_MS: Final = 100
 """How long nothing is heard before a source that is too slow counts as one, and the talkspurt as ended."""
 DEFAULT_SERVER_POLICY: Final = SourcePolicy()
@@ -259,8 +261,13 @@ class Broadcaster:
     def _step(self) -> None:
         assert self._clock is not None
         now = self._clock()
-        self._refill()
+        if self._armed_for - EARLY_TIMER_S <= now < self._armed_for:
+            now = self._armed_for
+        if not self._pacer.pending_ms:
+            self._refill()
         self._send_due(now)
+        # Only now: taking frames wakes the source's thread, which then competes for the interpreter.
+        self._refill()
         deadline = self._pacer.next_deadline()
         if deadline is not None:
             self._armed_for = deadline
@@ -288,7 +295,8 @@ class Broadcaster:
             self._timestamp += self._pacer.gap_ticks
         elif deadline == self._armed_for:  # else the source was late, not the timer
             self._lateness.add(now - deadline)
-        self._refill()
+        if not self._pacer.pending_ms:
+            self._refill()  # for only then is it known whether these are the last
         last = self._source.ended and self._pacer.pending_ms == 0
         for index, frame in enumerate(due):
             self._send(frame, now, ends=last and index == len(due) - 1)
