@@ -81,8 +81,12 @@ class JitterSettings:
     max_buffer_ms: float = 2_000.0
 
 
-WEBSOCKET: Final = JitterSettings()
-"""Nothing is lost or reordered: a gap is a drop by the server. What TCP does is stall, then burst."""
+WEBSOCKET: Final = JitterSettings(min_target_ms=15.0)
+"""Nothing is lost or reordered: a gap is a drop by the server. What TCP does is stall, then burst.
+
+Its least depth is what a busy machine's event loops, one after the other, are late by now and then: too seldom
+for the quantile, too little for a stall.
+"""
 LOSSY: Final = JitterSettings(skip_late=True, fec=True, quantile=0.985)
 """Datagrams: they overtake one another and vanish, but carry copies of their predecessors."""
 
