@@ -21,9 +21,6 @@ from _bursts import RATE_HZ, signal
 from numpy.typing import NDArray
 
 import roomtone
-from roomtone.client import encoding
-from roomtone.media.delay import fixed
-from roomtone.media.opus import Application
 
 FRAME_MS = 10
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1_000
@@ -60,21 +57,11 @@ class FakeMicrophone:
         loop.call_soon_threadsafe(blocks.put_nowait, None)
 
 
-def use_low_delay() -> None:
-    """The client's API has Opus for voice and for music; the restricted low-delay mode only the codec has."""
-    make = encoding.make_encoder
-
-    def low_delay(*arguments: Any, **settings: Any) -> Any:
-        return make(*arguments, **{**settings, "application": Application.LOW_DELAY})
-
-    encoding.make_encoder = low_delay
-
-
-async def speak(url: str, token: str, seconds: float) -> None:
+async def speak(url: str, token: str, seconds: float, *, low_delay: bool) -> None:
     """Say the test signal, in real time, and leave."""
     microphone = FakeMicrophone(signal(seconds))
     async with roomtone.connect(url, token) as room:
-        track = await room.publish(microphone, frame_ms=FRAME_MS)
+        track = await room.publish(microphone, frame_ms=FRAME_MS, low_delay=low_delay)
         await track.wait()
         rtt_ms = room.statistics.rtt_ms
     late = sorted(microphone.late_ms)
@@ -89,7 +76,7 @@ async def listen(url: str, token: str, path: str) -> None:
     async with roomtone.connect(url, token) as room:
         print("listening", flush=True)
         track = await room.next_track(timeout=20)
-        stream = track.frames(frame_ms=FRAME_MS, jitter=fixed(DEPTH_MS))
+        stream = track.frames(frame_ms=FRAME_MS, jitter=roomtone.fixed(DEPTH_MS))
         async for frame in stream:
             played_s.append(time.monotonic())
             frames.append(frame.pcm)
@@ -105,9 +92,7 @@ def main() -> None:
     if role == "listen":
         asyncio.run(listen(url, token, rest[0]))
         return
-    if rest[1] == "low-delay":
-        use_low_delay()
-    asyncio.run(speak(url, token, float(rest[0])))
+    asyncio.run(speak(url, token, float(rest[0]), low_delay=rest[1] == "low-delay"))
 
 
 if __name__ == "__main__":
