@@ -156,3 +156,19 @@ async def test_a_server_that_does_not_run_says_so() -> None:
     async with server:
         assert not server.is_draining
     assert server.is_draining
+
+
+async def test_without_a_grace_time_nobody_resumes() -> None:
+    """Not even who is faster than the room's next tick."""
+    async with serving(reconnect_grace_s=0) as network:
+        ada = await network.join("ada")
+        for _ in range(5):
+            bob = await network.join("bob")
+            bob.cut()
+            await ada.text("participant_updated")
+            again = await network.connect()
+            token = network.server.token("bob", room="lobby")
+            resume = {"token": bob.started["resume_token"], "last_event_id": 0}
+            assert (await again.start(token, resume=resume)).get("resumed", "new") == "new"
+            await again.say("leave")
+            await again.closed()

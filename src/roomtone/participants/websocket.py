@@ -203,6 +203,11 @@ class WebSocketParticipant:
             self.seat.leave(now, reason)
         self._on_gone(self)
 
+    def may_resume(self, now: float) -> bool:
+        """The seat is still kept: also not past its grace time in the moment before the room's next tick."""
+        until = self.seat.suspended_until
+        return not self.seat.gone and (until is None or now < until)
+
     @property
     def connection(self) -> WebSocketConnection | None:
         """None while the participant is reconnecting."""

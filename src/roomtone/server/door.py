@@ -133,7 +133,7 @@ class Door:
             raise ProtocolError("the server is stopping", GOING_AWAY)
         if message.resume is not None:
             participant = self._participants.get(message.resume.token)
-            if participant is not None and not participant.seat.gone:
+            if participant is not None and participant.may_resume(now):
                 return self._resume(connection, participant, message.resume.last_event_id, now)
             # the seat is gone: the same message starts a new session, with its own token
         claims = self._verify(message.token)
