@@ -173,7 +173,7 @@ class Door:
             raise ProtocolError("the token names no room", BAD_TOKEN)
         if claims.room == ANY_ROOM:
             if asked is None:
-                raise ProtocolError("the token opens any room: session_start has to name one", PROTOCOL_ERROR)
+                raise ProtocolError("the token opens any room: say which (`room`)", PROTOCOL_ERROR)
             name = asked
         else:
             name = claims.room
