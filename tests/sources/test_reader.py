@@ -209,6 +209,9 @@ async def test_items_that_fail_are_warned_of_on_the_loop(tmp_path: Path) -> None
     ) as source:
         assert len([frame async for frame in source]) == 10
         assert source.statistics.skipped_items == 2
+        async with asyncio.timeout(5):  # the thread tells the loop, which may come to it after the last frame
+            while len(warned) < 2:
+                await asyncio.sleep(0)
     assert [line.partition(" does")[0] for line, _ in warned] == [str(tmp_path / name) for name in ("x.wav", "y.wav")]
     assert {ident for _, ident in warned} == {threading.get_ident()}
 
