@@ -126,16 +126,24 @@ class WebSocketParticipant:
             self.sent += 1
             try:
                 taken = self._send(frame)
-                if taken != len(frame):
-                    self._write(frame[taken:])
             except BlockingIOError:
-                self._write(frame)
+                taken = 0
             except (OSError, RuntimeError):  # the socket broke in this very turn, connection_lost comes next
                 self._through = False
+                return
+            if taken != len(frame):
+                self._leave_to_transport(frame[taken:])
         elif self._connection is None:
             self.dropped_frames += 1
         else:
             self._queue_audio(packet)
+
+    def _leave_to_transport(self, rest: bytes) -> None:
+        """The kernel is full: the transport keeps the rest of this frame, and pauses us for what comes after it."""
+        try:
+            self._write(rest)
+        except RuntimeError:  # uvloop's word for a transport that has just broken
+            self._through = False
 
     def notify(self, event: RoomEvent, now: float) -> None:
         """Something happened in the room. A suspended participant gets it from the room's log on its return."""
