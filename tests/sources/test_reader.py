@@ -202,16 +202,18 @@ async def test_items_that_fail_are_warned_of_on_the_loop(tmp_path: Path) -> None
     """And the others are played."""
     path = write_wav(tmp_path / "a.wav", 9_600)
     warned: list[tuple[str, int]] = []
-    async with open_source(
-        [tmp_path / "x.wav", path, tmp_path / "y.wav"],
-        LOCAL,
-        warn=lambda line: warned.append((line, threading.get_ident())),
-    ) as source:
+    both = asyncio.Event()
+
+    def warn(line: str) -> None:
+        warned.append((line, threading.get_ident()))
+        if len(warned) == 2:
+            both.set()
+
+    async with open_source([tmp_path / "x.wav", path, tmp_path / "y.wav"], LOCAL, warn=warn) as source:
         assert len([frame async for frame in source]) == 10
         assert source.statistics.skipped_items == 2
         async with asyncio.timeout(5):  # the thread tells the loop, which may come to it after the last frame
-            while len(warned) < 2:
-                await asyncio.sleep(0)
+            await both.wait()
     assert [line.partition(" does")[0] for line, _ in warned] == [str(tmp_path / name) for name in ("x.wav", "y.wav")]
     assert {ident for _, ident in warned} == {threading.get_ident()}
 
