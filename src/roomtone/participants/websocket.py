@@ -131,19 +131,12 @@ class WebSocketParticipant:
             except (OSError, RuntimeError):  # the socket broke in this very turn, connection_lost comes next
                 self._through = False
                 return
-            if taken != len(frame):
-                self._leave_to_transport(frame[taken:])
+            if taken != len(frame):  # the kernel is full: the transport keeps the rest, and pauses us for what follows
+                self._give_to_transport(frame[taken:])
         elif self._connection is None:
             self.dropped_frames += 1
         else:
             self._queue_audio(packet)
-
-    def _leave_to_transport(self, rest: bytes) -> None:
-        """The kernel is full: the transport keeps the rest of this frame, and pauses us for what comes after it."""
-        try:
-            self._write(rest)
-        except RuntimeError:  # uvloop's word for a transport that has just broken
-            self._through = False
 
     def notify(self, event: RoomEvent, now: float) -> None:
         """Something happened in the room. A suspended participant gets it from the room's log on its return."""
@@ -235,10 +228,7 @@ class WebSocketParticipant:
             return
         outbox = self._outbox
         if self._writable and (outbox is None or not outbox.control_events):
-            try:
-                self._write(frame)
-            except RuntimeError:
-                self._through = self._writable = False
+            self._give_to_transport(frame)
             return
         if not self._ensure_outbox().push_control(frame):
             connection.close(TOO_SLOW, "control messages piled up")
@@ -327,6 +317,12 @@ class WebSocketParticipant:
         outbox.push_audio(packet, track.frame_ms)
         self.dropped_frames += outbox.dropped_packets - before
 
+    def _give_to_transport(self, data: bytes) -> None:
+        try:
+            self._write(data)
+        except RuntimeError:  # uvloop's word for a transport that broke in this very turn
+            self._through = self._writable = False
+
     def _ensure_outbox(self) -> Outbox:
         outbox = self._outbox
         if outbox is None:
@@ -344,10 +340,7 @@ class WebSocketParticipant:
                     break
                 if frame[0] == 0x82:
                     self.sent += 1
-                try:
-                    self._write(frame)
-                except RuntimeError:
-                    self._writable = False
+                self._give_to_transport(frame)
         self._through = self._writable and not self._behind and not outbox
         if self._through and outbox is not None:
             outbox.limit_audio(self._policy.drop_s * 1000)
