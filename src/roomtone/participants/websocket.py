@@ -255,7 +255,7 @@ class WebSocketParticipant:
             return
         lag = self.lag
         sent = self.sent
-        if sent != lag.received or self._good_since:
+        if sent != lag.received or self._good_since or self._quality != "good":
             if not lag.reported and not connection.unsent_bytes():
                 lag.acknowledge_unreported(sent)
             self._judge(lag.look(sent, now), now)
